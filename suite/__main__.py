@@ -1,0 +1,5 @@
+"""``python -m suite`` is ``hallmark``."""
+
+from suite.cli import main
+
+main()

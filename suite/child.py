@@ -1,0 +1,167 @@
+"""The parent's end of the child process: start, ask, check, end.
+
+Every call sends inputs under fresh opaque ids and takes exactly one answer for each; a child that dies, hangs past the
+unit's time limit or sends rubbish becomes one `UnitError`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from suite.errors import AnswerError, InfrastructureError, UnitError
+from suite.model import Facts
+from suite.probes.memory import peak_rss_bytes
+from suite.wire import Closed, Garbled, Wire
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_WITHHELD = ("HALLMARK_DATA", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
+_LOG_TAIL_BYTES = 4096
+
+
+class Child:
+    """A child process with one loaded model.
+
+    Attributes:
+        facts: what the child observed of the model.
+        peak_rss_bytes: its peak resident memory as of the last call.
+        rss_before_load_bytes: resident memory after imports and before the model.
+    """
+
+    def __init__(self, order: Mapping[str, Any], time_limit_s: float) -> None:
+        """Start a child and have it load a model.
+
+        Args:
+            order: format, weights, kind, inputs, device, threads.
+            time_limit_s: for everything that this child does, loading included.
+
+        Raises:
+            UnitError: the model cannot be loaded.
+        """
+        self._limit_s = time_limit_s
+        self._deadline = time.monotonic() + time_limit_s
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        self._process, self._wire = self._start(int(order["threads"]))
+        self._seconds = self._cpu_seconds = 0.0
+        self.peak_rss_bytes: int | None = None
+        try:
+            hello = self._exchange(dict(order), "loading the model")
+            self.facts = Facts(**{**hello["facts"], "notes": tuple(hello["facts"]["notes"])})
+            self.rss_before_load_bytes: int | None = hello["rss_before_load_bytes"]
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, method: str, *arguments: Sequence[Any]) -> list[Any]:
+        """Call a method of the model's protocol; every argument has one entry an item, and so has the answer.
+
+        Raises:
+            UnitError: the child failed, died or hung, or did not answer each id once.
+        """
+        ids = [secrets.token_hex(8) for _ in arguments[0]]
+        reply = self._exchange({"method": method, "ids": ids, "arguments": list(arguments)}, method)
+        answers, answered = reply.get("answers"), reply.get("ids")
+        if not isinstance(answers, list) or not isinstance(answered, list) or len(answers) != len(answered):
+            raise UnitError(f"the model's process sent no list of answers to {method}")
+        if len(answers) != len(ids) or set(answered) != set(ids):
+            raise UnitError(
+                f"{len(ids)} items were sent to {method} and {len(answers)} answers came; one each is needed"
+            )
+        self._seconds += float(reply["seconds"])
+        self._cpu_seconds += float(reply["cpu_seconds"])
+        self.peak_rss_bytes = peak_rss_bytes(self._process.pid)
+        by_id = dict(zip(answered, answers, strict=True))
+        return [by_id[i] for i in ids]
+
+    def take_cost(self) -> tuple[float, float]:
+        """Wall and processor seconds of all calls since this was last asked, measured in the child."""
+        cost = self._seconds, self._cpu_seconds
+        self._seconds = self._cpu_seconds = 0.0
+        return cost
+
+    def close(self) -> None:
+        """End the child; safe to call twice."""
+        self._wire.close()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def _start(self, threads: int) -> tuple[subprocess.Popen[bytes], Wire]:
+        ours, theirs = socket.socketpair()
+        root = Path(__file__).resolve().parent.parent
+        environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
+        environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+        environment.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "suite.worker", str(theirs.fileno()), str(os.getpid())],
+                    pass_fds=[theirs.fileno()],
+                    env=environment,
+                    cwd=tempfile.gettempdir(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                )
+            except OSError as error:
+                raise InfrastructureError(f"cannot start the model's process: {error.strerror}") from None
+        return process, Wire(ours)
+
+    def _exchange(self, message: dict[str, Any], doing: str) -> dict[str, Any]:
+        try:
+            self._wire.send(message, self._deadline)
+            reply = self._wire.receive(self._deadline)
+        except TimeoutError:
+            self._process.kill()
+            raise UnitError(
+                f"the model's process was still {_gerund(doing)} at the limit of {self._limit_s:g} s and was ended; "
+                "raise --time-limit if it is only slow"
+            ) from None
+        except Closed:
+            raise UnitError(f"the model's process died while {_gerund(doing)}: {self._cause_of_death()}") from None
+        except Garbled as error:
+            self._process.kill()
+            raise UnitError(f"the model's process sent something unreadable while {_gerund(doing)}: {error}") from None
+        if not isinstance(reply, dict):
+            raise UnitError(f"the model's process sent something unreadable while {_gerund(doing)}")
+        if "error" in reply:
+            raise AnswerError(f"{_gerund(doing)} failed: {reply['error']}", reply.get("index"))
+        return reply
+
+    def _cause_of_death(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            import signal
+
+            killed = f"signal {signal.Signals(-code).name}"
+            return killed + " (out of memory?)" if -code == signal.SIGKILL else killed
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return f"exit code {code}" + (f", its last line: {lines[-1][:300]}" if lines else "")
+
+
+def _gerund(doing: str) -> str:
+    return doing if " " in doing else f"answering {doing}"

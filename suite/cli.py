@@ -1,0 +1,289 @@
+"""The command line ``hallmark``: verbs only. The one module that imports `tasks`.
+
+Exit codes: 0 fine, 1 findings or a failed unit, 2 usage or bad input found before any unit starts, 5 broken
+infrastructure.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import suite
+from suite import submission as submissions
+from suite.errors import HallmarkError, InputError, UnitError, unknown
+from suite.store import Store, Stored
+from suite.store import load as load_record
+from suite.submission import Submission
+from suite.task import AnyTask
+from tasks import SUITES, TASKS
+
+RESULTS = Path("results")
+DEFAULT_SUITE = "embedded"
+AsJson = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
+Results = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RESULTS,
+    show_default=True,
+    help="Folder of records.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(suite.__version__, prog_name="hallmark")
+def app() -> None:
+    """Score compressed or trained models into verifiable records, beside their parents."""
+
+
+@app.command("list", epilog="Example: hallmark list tasks")
+@click.argument("what", required=False)
+@AsJson
+def list_(what: str | None, as_json: bool) -> None:
+    """List tasks, suites, submissions, formats, probes or metrics; all of them without an argument."""
+    from suite import catalogue, text
+
+    sections = catalogue.sections(TASKS, SUITES)
+    if what is not None and what not in sections:
+        raise unknown("list", what, sections)
+    chosen = {what: sections[what]} if what else sections
+    listed = {name: make() for name, make in chosen.items()}
+    if as_json:
+        click.echo(json.dumps(listed, indent=1, ensure_ascii=False))
+        return
+    for name, rows in listed.items():
+        header = list(rows[0]) if rows else ["name"]
+        body = [[str(value) for value in row.values()] for row in rows] or [["(none)"]]
+        click.echo(("" if what else f"\n{name}\n") + text.table([f"{column} " for column in header], body))
+
+
+@app.command(epilog="Example: hallmark check submissions/my-model")
+@click.argument("submission", nargs=-1, required=True)
+@AsJson
+def check(submission: tuple[str, ...], as_json: bool) -> None:
+    """Check manifest, digest and files of submissions; runs nothing, takes seconds."""
+    from suite import text
+    from suite.check import check as check_one
+
+    found = [check_one(submissions.find(name), TASKS) for name in submission]
+    if as_json:
+        rows = [
+            {
+                "name": c.submission.name,
+                "problems": c.problems,
+                "bytes": c.file_bytes,
+                "dtypes": dict(c.description.dtypes) if c.description else None,
+                "parameters": c.description.parameters if c.description else None,
+            }
+            for c in found
+        ]
+        click.echo(json.dumps({"checks": rows}, indent=1, ensure_ascii=False))
+    for c in found:
+        for problem in c.problems:
+            click.echo(f"hallmark: {c.submission.name}: {problem.removeprefix(c.submission.name + ': ')}", err=True)
+        if not c.problems and not as_json and c.description:
+            held = ", ".join(f"{name} {text.amount(size, 'B')}" for name, size in sorted(c.description.dtypes.items()))
+            size = f"{text.amount(c.file_bytes, 'B')} on disk, {c.description.parameters} stored parameters"
+            click.echo(f"{c.submission.name}: fine ({size}; {held or 'no tensors'})")
+    if any(c.problems for c in found):
+        raise click.exceptions.Exit(InputError.exit_code)
+
+
+@app.command(epilog="Example: hallmark run submissions/my-model -t cifar10-100 --results results")
+@click.argument("submission", nargs=-1, required=True)
+@click.option("-t", "--task", "task", multiple=True, help="Task to score on; several times for several.")
+@click.option("--suite", "suite_name", help="Score on all tasks of this suite that fit the model's kind.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of the model's runtime [default: all cores].")
+@click.option("--limit", type=click.IntRange(1), help="Only so many items, a seeded random sample; kept off the board.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap and of sampling.")
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3600.0,
+    show_default=True,
+    help="Seconds for one unit.",
+)
+@click.option("--again", is_flag=True, help="Run units once more that have a record already.")
+@Results
+@AsJson
+def run(
+    submission: tuple[str, ...],
+    task: tuple[str, ...],
+    suite_name: str | None,
+    results: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Score submissions (folders, or names under submissions/) on tasks, each into one record."""
+    from suite.unit import Options, Unit, units
+
+    how = Options(**options)
+    work: list[Unit] = []
+    for one in [submissions.find(name) for name in submission]:
+        chosen, named = _tasks_for(one, task, suite_name)
+        work += units([one], chosen, named, how)
+    if not work:
+        raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
+    stored, failures = _run_all(work, Store(results), quiet=as_json)
+    if as_json:
+        click.echo(_records_json(stored, failures=failures))
+    if failures:
+        raise click.exceptions.Exit(UnitError.exit_code)
+
+
+@app.command(epilog="Example: hallmark show my-model -t cifar10-100")
+@click.argument("submission")
+@click.option("-t", "--task", "task", multiple=True, help="Only this task; several times for several.")
+@Results
+@AsJson
+def show(submission: str, task: tuple[str, ...], results: Path, as_json: bool) -> None:
+    """Show a submission's measurements with intervals, beside its parent's."""
+    store = Store(results)
+    name = submissions.find(submission).name if Path(submission).exists() else submission
+    names = sorted({s.record.task for s in store.scan(name, on_problem=_warn)})
+    if not names:
+        raise InputError(f"no record of {name!r} under {results}; run it first: hallmark run {submission}")
+    for wanted in task:
+        if wanted not in names:
+            raise unknown(f"task in the records of {name}", wanted, names)
+    latest = [found for one in (task or names) if (found := store.latest(name, one))]
+    if as_json:
+        click.echo(_records_json(latest))
+        return
+    from suite.text import shown
+
+    for stored in latest:
+        click.echo(shown(stored, store, TASKS) + "\n")
+
+
+@app.command(epilog="Example: hallmark verify results/my-model/cifar10-100/20260101-0123456789ab.json")
+@click.argument("record", nargs=-1, type=click.Path(path_type=Path))
+@Results
+@AsJson
+def verify(record: tuple[Path, ...], results: Path, as_json: bool) -> None:
+    """Recompute every number of records from their outcomes and check every digest; all records without an argument."""
+    from suite.verify import verify as verify_one
+
+    problems: list[dict[str, str]] = []
+
+    def report(where: str, line: str) -> None:
+        problems.append({"record": where, "problem": line})
+        click.echo(f"hallmark: {where}: {line.removeprefix(where + ': ')}", err=True)
+
+    if record:
+        stored = [load_record(path) for path in record]
+    else:
+        stored = list(Store(results).scan(on_problem=lambda line: report(str(results), line)))
+    for one in stored:
+        lines = verify_one(one, TASKS)
+        for line in lines:
+            report(str(one.path), line)
+        if not lines and not as_json:
+            click.echo(f"{one.path}: every digest and all {len(one.record.measurements)} measurements hold")
+    if as_json:
+        click.echo(_records_json(stored, problems=problems))
+    if problems:
+        raise click.exceptions.Exit(1)
+    if not stored:
+        raise InputError(f"no records under {results}; name some, or give --results DIR")
+
+
+@app.command(epilog="Example: hallmark machine --json")
+@AsJson
+def machine(as_json: bool) -> None:
+    """Show this machine, what the probes see here, and why the others cannot run."""
+    from suite import machine as here
+    from suite import text
+    from suite.probes import PROBES
+
+    found = here.observe()
+    probes = {name: (make().title, make().unavailable()) for name, make in PROBES.items()}
+    if as_json:
+        rows = {name: {"title": title, "unavailable": why} for name, (title, why) in probes.items()}
+        click.echo(json.dumps({"machine": found.model_dump(mode="json"), "probes": rows}, indent=1, ensure_ascii=False))
+        return
+    click.echo(text.facts({name: str(value) for name, value in found.model_dump().items()}) + "\n")
+    body = [[name, title, why or "reads here"] for name, (title, why) in probes.items()]
+    click.echo(text.table(["probe", "reads ", "state "], body))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: every expected failure is one line on standard error and an exit code."""
+    try:
+        app(args=arguments, prog_name="hallmark", standalone_mode=False)
+    except HallmarkError as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        verb = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "hallmark"
+        _fail(f"{error.format_message()} See {verb} --help.", InputError.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; run the same command again to continue", 130)
+
+
+def _fail(line: str, code: int) -> None:
+    click.echo("hallmark: " + " ".join(line.split()), err=True)
+    sys.exit(code)
+
+
+def _warn(line: str) -> None:
+    click.echo(f"hallmark: passed over: {line}", err=True)
+
+
+def _tasks_for(one: Submission, named: Sequence[str], suite_name: str | None) -> tuple[list[AnyTask], bool]:
+    """The tasks to score a submission on, and whether the user named them."""
+    if named:
+        return [_task(name) for name in named], True
+    if suite_name is not None:
+        if suite_name not in SUITES:
+            raise unknown("suite", suite_name, SUITES)
+        return [TASKS[name] for name in SUITES[suite_name]], False
+    if one.manifest.tasks:
+        return [_task(name) for name in one.manifest.tasks], True
+    return [TASKS[name] for name in SUITES[DEFAULT_SUITE]], False
+
+
+def _task(name: str) -> AnyTask:
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    return TASKS[name]
+
+
+def _run_all(work: Sequence[Any], store: Store, quiet: bool) -> tuple[list[Stored], list[dict[str, str]]]:
+    """Run every unit; a failed one is told and kept, and the others go on."""
+    from suite.progress import ProgressBar
+    from suite.run import run as run_one
+    from suite.text import shown
+
+    stored, failures = [], []
+    for unit in work:
+        name, task = unit.prepared.submission.name, unit.task.name
+        try:
+            with ProgressBar(f"{name} on {task}") as progress:
+                finished = run_one(unit, store, progress)
+        except UnitError as error:
+            failures.append({"submission": name, "task": task, "error": str(error)})
+            click.echo(f"hallmark: {name} on {task} failed: {' '.join(str(error).split())}", err=True)
+            continue
+        stored.append(finished.stored)
+        if not quiet:
+            note = "already scored, the record is\n" if finished.skipped else ""
+            click.echo(f"{note}{shown(finished.stored, store, TASKS)}\n{finished.stored.path}\n")
+    return stored, failures
+
+
+def _records_json(stored: Sequence[Stored], **more: Any) -> str:
+    records = [one.record.model_dump(mode="json") for one in stored]
+    return json.dumps({"records": records, **more}, indent=1, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Model formats: ``LOADERS[name]`` checks, describes and loads the files of one format.
+
+Importing this package imports no model runtime; each loader imports its own when it is asked.
+"""
+
+from __future__ import annotations
+
+from suite.formats.base import Description, Loader, Place, Signature
+from suite.formats.fake import Fake
+from suite.formats.hf import Transformers
+from suite.formats.onnx_format import Onnx
+from suite.formats.torch_export import TorchExport
+
+_ALL: tuple[Loader, ...] = (Transformers(), Onnx(), TorchExport(), Fake())
+
+LOADERS: dict[str, Loader] = {loader.name: loader for loader in _ALL}
+"""The formats that a manifest may name."""
+
+__all__ = ["LOADERS", "Description", "Loader", "Place", "Signature"]

@@ -1,0 +1,142 @@
+"""What the vision models of all formats share: lists of arrays to batches, logits to probabilities, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import AnswerError, UnitError
+from suite.formats.base import Place
+from suite.manifest import Inputs, Kind
+from suite.model import Array, Facts, Float, Model
+
+Forward = Callable[[NDArray[np.float32]], Array]
+"""A float32 batch [B, ...] to the file's first output [B, K, ...]."""
+
+_BATCH_BYTES = 1 << 25  # of input a forward, whatever the caller's list holds
+_BATCH_ITEMS = 64
+_CLASS_AXIS = 1
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclass
+class _Network:
+    """A forward function with what its manifest says of it.
+
+    Attributes:
+        forward: computes one batch.
+        inputs: the manifest's input section.
+        facts: observed facts.
+        batch: the batch size that the file fixes, ``None`` if any will do.
+    """
+
+    forward: Forward
+    inputs: Inputs
+    facts: Facts
+    batch: int | None = field(default=None)
+
+    def probabilities(self, items: Sequence[Array]) -> list[Array]:
+        """For each item, its probabilities [K, ...], in the dtype that the softmax was taken in (float64)."""
+        answers: dict[int, Array] = {}
+        for indices in self._batches(items):
+            batch = np.stack([np.asarray(items[index], dtype=np.float32) for index in indices])
+            outputs = self._answer(batch)
+            for index, output in zip(indices, outputs, strict=True):
+                if not np.isfinite(output).all():
+                    raise AnswerError("the model's output is not finite", index)
+                answers[index] = output
+        return [answers[index] for index in range(len(items))]
+
+    def _batches(self, items: Sequence[Array]) -> Iterator[list[int]]:
+        """Indices of neighbours that share a shape, at most one forward's worth."""
+        run: list[int] = []
+        for index, item in enumerate(items):
+            shape = np.shape(item)
+            if self.inputs.shape is not None and shape != self.inputs.shape:
+                raise AnswerError(f"an input has shape {shape}, the manifest says {self.inputs.shape}", index)
+            limit = self.batch or max(1, min(_BATCH_ITEMS, _BATCH_BYTES // max(1, 4 * int(np.prod(shape)))))
+            if run and (len(run) >= limit or np.shape(items[run[0]]) != shape):
+                yield run
+                run = []
+            run.append(index)
+        if run:
+            yield run
+
+    def _answer(self, batch: NDArray[np.float32]) -> Array:
+        given = len(batch)
+        if self.batch is not None and given < self.batch:
+            batch = np.concatenate([batch, np.repeat(batch[-1:], self.batch - given, axis=0)])
+        outputs = self.forward(batch)
+        if outputs.ndim <= _CLASS_AXIS or len(outputs) != len(batch):
+            raise UnitError(f"the model's output has shape {outputs.shape}; expected [{len(batch)}, classes, ...]")
+        classes = self.inputs.classes
+        if classes is not None and outputs.shape[_CLASS_AXIS] != classes:
+            raise UnitError(
+                f"the model gives {outputs.shape[_CLASS_AXIS]} classes, not the {classes} of inputs.classes; correct it"
+            )
+        outputs = outputs[:given].astype(np.float64)
+        if self.inputs.output == "logits":
+            return _softmax(outputs)
+        sums = outputs.sum(axis=_CLASS_AXIS)
+        if outputs.min(initial=0.0) < 0 or np.abs(sums - 1).max(initial=0.0) > _SUM_TOLERANCE:
+            raise UnitError('the model\'s output does not sum to 1 over the classes; set inputs.output = "logits"')
+        return outputs
+
+
+@dataclass
+class VisionClassifier(_Network):
+    """A ``suite.model.Classifier`` over a forward function."""
+
+    def predict_proba(self, inputs: Sequence[Array]) -> list[Float]:
+        """Class probabilities [K] of each input, float64."""
+        answers = self.probabilities(inputs)
+        if answers and answers[0].ndim != 1:
+            raise UnitError(f"a classifier gives [batch, classes], this file gives [batch, {_axes(answers[0])}]")
+        return answers
+
+
+@dataclass
+class VisionSegmenter(_Network):
+    """A ``suite.model.Segmenter`` over a forward function."""
+
+    def segment(self, images: Sequence[Array]) -> list[NDArray[np.float32]]:
+        """Class probabilities [K, (D,) H, W] of each image, float32."""
+        answers = self.probabilities(images)
+        for index, (image, answer) in enumerate(zip(images, answers, strict=True)):
+            if answer.shape[1:] != np.shape(image)[1:]:
+                raise AnswerError(f"the masks are {answer.shape[1:]}, the image is {np.shape(image)[1:]}", index)
+        return [answer.astype(np.float32) for answer in answers]
+
+
+def network(kind: Kind, forward: Forward, inputs: Inputs, facts: Facts, batch: int | None = None) -> Model:
+    """The vision model of a kind over a forward function; `batch` is the size that the file fixes, if it does."""
+    if kind == "segmentation":
+        return VisionSegmenter(forward, inputs, facts, batch)
+    return VisionClassifier(forward, inputs, facts, batch)
+
+
+def torch_device(place: Place) -> str:
+    """Set torch's threads and name its device.
+
+    Raises:
+        UnitError: a GPU is asked for and torch sees none.
+    """
+    import torch
+
+    torch.set_num_threads(place.threads)
+    if place.device == "cuda" and not torch.cuda.is_available():
+        raise UnitError("device cuda was asked for, but torch sees no CUDA device; use --device cpu")
+    return place.device
+
+
+def _softmax(logits: Float) -> Float:
+    shifted = np.exp(logits - logits.max(axis=_CLASS_AXIS, keepdims=True))
+    result: Float = shifted / shifted.sum(axis=_CLASS_AXIS, keepdims=True)
+    return result
+
+
+def _axes(array: Array) -> str:
+    return ", ".join(str(size) for size in array.shape)

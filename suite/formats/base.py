@@ -1,0 +1,87 @@
+"""What a model format must offer: safety findings and a static description without running anything, and a load.
+
+`check` and `describe` run in the scorer's process and only read bytes; `load` runs in the child process alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from suite.manifest import Inputs, Kind
+from suite.model import Model, Signature
+
+__all__ = ["Description", "Loader", "Place", "Signature"]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the bytes of a model say, read without running it.
+
+    Attributes:
+        parameters: elements of all stored tensors (packed tensors count as stored).
+        tensor_bytes: bytes of all stored tensors, scales and codebooks included.
+        dtypes: dtype name (``float32``, ``bfloat16``, ``int8``, ``uint8``, ...) to bytes stored in it.
+        signature: input and output shapes, for formats that state them.
+        context: language: the most tokens of one sequence, as the configuration states it.
+    """
+
+    parameters: int
+    tensor_bytes: int
+    dtypes: Mapping[str, int] = field(default_factory=dict)
+    signature: Signature | None = None
+    context: int | None = None
+
+    @property
+    def dtype(self) -> str:
+        """The dtype that holds most bytes."""
+        return max(sorted(self.dtypes), key=lambda name: self.dtypes[name]) if self.dtypes else "none"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a loaded model computes.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        threads: CPU threads that the runtime may use.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+
+
+class Loader(Protocol):
+    """One model format. Everything heavy is imported inside the methods.
+
+    Attributes:
+        name: as manifests spell it.
+        title: one line for ``hallmark list formats``.
+        kinds: model kinds that it can load.
+        packages: distributions whose versions can change an answer; they are part of the unit key.
+        extra: the optional dependency group that brings its packages, ``None`` for the core install.
+    """
+
+    name: str
+    title: str
+    kinds: tuple[Kind, ...]
+    packages: tuple[str, ...]
+    extra: str | None
+
+    def check(self, weights: Path) -> list[str]:
+        """Reasons to refuse these files, each one line; empty when there are none. Never runs or unpickles them."""
+        ...
+
+    def describe(self, weights: Path) -> Description:
+        """Static description.
+
+        Raises:
+            InputError: the file cannot be read as this format.
+        """
+        ...
+
+    def load(self, weights: Path, kind: Kind, inputs: Inputs, place: Place) -> Model:
+        """The model, ready to answer. Called in the child process only."""
+        ...

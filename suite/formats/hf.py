@@ -1,0 +1,264 @@
+"""Format ``transformers``: a folder as ``save_pretrained`` writes it, safetensors only, no code of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import HallmarkError, InputError, UnitError
+from suite.formats import _safetensors, _vision
+from suite.formats._errors import one_line
+from suite.formats._language import CausalModel, Runtime
+from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer, positions
+from suite.formats.base import Description, Place
+from suite.manifest import KINDS, Inputs, Kind
+from suite.model import Array, Facts, Model
+
+if TYPE_CHECKING:
+    import torch
+
+QUANTIZATIONS = ("compressed-tensors", "torchao")
+_CLASSES = {
+    "language": "AutoModelForCausalLM",
+    "classification": "AutoModelForImageClassification",
+    "segmentation": "AutoModelForSemanticSegmentation",
+}
+_HEAD_TOLERANCE = 1e-4
+_PROBE_TOKENS = 8
+
+
+class Transformers:
+    """A model of the transformers library; its own quantised forms (compressed-tensors, torchao) included."""
+
+    name = "transformers"
+    title = "transformers folder: config.json, safetensors, tokenizer"
+    kinds: tuple[Kind, ...] = KINDS
+    packages: tuple[str, ...] = ("transformers", "tokenizers", "safetensors", "torch", "torchao", "compressed-tensors")
+    extra: str | None = None
+
+    def check(self, weights: Path) -> list[str]:
+        """Reasons to refuse the folder: files missing or cut off, code asked for, or a tokenizer that does not fit."""
+        found = []
+        for step in (_check_config, _check_weights, _check_text):
+            try:
+                step(weights)
+            except InputError as error:
+                found.append(str(error))
+            if found and step is _check_config:
+                break
+        return found
+
+    def describe(self, weights: Path) -> Description:
+        """Tensors as the safetensors headers state them."""
+        stored = _safetensors.describe(_safetensors.model_files(weights))
+        return replace(stored, context=config_context(weights))
+
+    def load(self, weights: Path, kind: Kind, inputs: Inputs, place: Place) -> Model:
+        """The model, in the dtype that its files state.
+
+        Raises:
+            InputError: `check` refuses the folder, or the manifest asks for more context than the model has.
+            UnitError: transformers cannot load it, or its weights do not cover the architecture.
+        """
+        for finding in self.check(weights):
+            raise InputError(finding)
+        device = _vision.torch_device(place)
+        model, notes = _from_pretrained(weights, _CLASSES[kind])
+        model = model.to(device).eval()
+        stored = self.describe(weights).dtype
+        if kind == "language":
+            return _language(model, weights, inputs, stored, notes)
+        facts = Facts(observed_dtype(model), notes=notes)
+        return _vision.network(kind, _vision_forward(model, kind == "segmentation", device), inputs, facts)
+
+
+def observed_dtype(model: Any) -> str:
+    """The dtype that holds most bytes of a torch module, looking inside packed tensor classes."""
+    sizes: dict[str, int] = {}
+    seen: set[int] = set()
+    for tensor in (*model.parameters(), *model.buffers()):
+        for leaf in _leaves(tensor):
+            if id(leaf) not in seen:
+                seen.add(id(leaf))
+                name = str(leaf.dtype).removeprefix("torch.")
+                sizes[name] = sizes.get(name, 0) + leaf.numel() * leaf.element_size()
+    return max(sorted(sizes), key=lambda name: sizes[name]) if sizes else "none"
+
+
+def _leaves(tensor: Any) -> list[Any]:
+    """The plain tensors inside a tensor; torchao's classes say theirs by ``__tensor_flatten__``."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return [tensor]
+    return [leaf for name in tensor.__tensor_flatten__()[0] for leaf in _leaves(getattr(tensor, name))]
+
+
+def _check_config(folder: Path) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder.name} is not a folder; weights of format transformers are a folder")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder.name} has no config.json; save the model with save_pretrained")
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"{folder.name} is an adapter for another model; merge it and save the whole model")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            _check_keys(name, _safetensors.read_json(folder / name))
+
+
+def _check_keys(name: str, config: dict[str, Any]) -> None:
+    if "auto_map" in config:
+        raise InputError(f"{name} asks for code of its own (auto_map), which is never run; use a built-in architecture")
+    for key, value in config.items():
+        if key.endswith("_implementation") and "/" in str(value):
+            raise InputError(f"{name}: {key} = {value!r} would download code; remove the key")
+    quantization = config.get("quantization_config")
+    if quantization is not None:
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+        if method not in QUANTIZATIONS:
+            raise InputError(
+                f"{name}: quantisation {method!r} cannot be read here; allowed: {', '.join(QUANTIZATIONS)}"
+            )
+
+
+def _check_weights(folder: Path) -> None:
+    for file in sorted(folder.glob("*.safetensors")):
+        _safetensors.read_header(file)
+    _safetensors.model_files(folder)
+
+
+def _check_text(folder: Path) -> None:
+    config = _safetensors.read_json(folder / "config.json")
+    architectures = config.get("architectures")
+    vision = isinstance(architectures, list) and any(
+        str(name).endswith(("ImageClassification", "SemanticSegmentation")) for name in architectures
+    )
+    if not vision:
+        text = config.get("text_config")
+        size = (text if isinstance(text, dict) else config).get("vocab_size")
+        check_tokenizer(folder, size if isinstance(size, int) else None)
+
+
+def _from_pretrained(folder: Path, class_name: str) -> tuple[Any, tuple[str, ...]]:
+    """The model, and notes on weights that it did not use."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model, info = getattr(transformers, class_name).from_pretrained(
+            folder,
+            dtype="auto",
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        said = f"transformers {transformers.__version__} cannot load {folder.name}: {one_line(error)}"
+        raise UnitError(said) from None
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise UnitError(
+            f"{folder.name} lacks {len(missing)} tensors of its architecture, e.g. {missing[0]}; save it again"
+        )
+    unused = sorted(info["unexpected_keys"])
+    return model, (f"{len(unused)} stored tensors are not used, e.g. {unused[0]}",) if unused else ()
+
+
+def _language(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tuple[str, ...]) -> CausalModel:
+    tokenizer = load_tokenizer(folder)
+    context = context_of(inputs, positions(model.config.to_dict()))
+    try:
+        runtime, vocabulary = _split(model)
+    except HallmarkError:
+        raise
+    except Exception as error:
+        raise UnitError(f"{folder.name} fails on its first tokens: {type(error).__name__}: {one_line(error)}") from None
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > min(rows, vocabulary) and max(tokenizer.get_vocab().values()) >= min(rows, vocabulary):
+        raise UnitError(
+            f"the tokenizer has {len(tokenizer)} ids, the model only {min(rows, vocabulary)}; they do not fit"
+        )
+    observed = observed_dtype(model)
+    if stored.startswith(("int", "uint", "float8")) and observed != stored and not observed.startswith(("int", "uint")):
+        notes = (*notes, f"storage only: {stored} weights are expanded to {observed} by this runtime")
+    facts = Facts(observed, "plain", context, vocabulary, tokenizer.bos_token_id, notes)
+    return CausalModel(facts, tokenizer, runtime)
+
+
+def _split(model: Any) -> tuple[Runtime, int]:
+    """Body and head of a model if they give its logits, else the whole model; and the width of the logits."""
+    import torch
+
+    device = model.device
+    ids_BT = torch.arange(_PROBE_TOKENS).remainder(model.get_input_embeddings().weight.shape[0])[None, :]
+
+    def call(module: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> Any:
+        mask = None if mask_BT is None else mask_BT.to(device)
+        return module(input_ids=ids_BT.to(device), attention_mask=mask, use_cache=False)
+
+    def body(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        features: torch.Tensor = call(model.base_model, ids_BT, mask_BT).last_hidden_state
+        return features
+
+    def whole(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        logits: torch.Tensor = call(model, ids_BT, mask_BT).logits
+        return logits
+
+    with torch.no_grad():
+        logits_TV = whole(ids_BT, None)[0].float()
+        if bool(torch.isnan(logits_TV).any()):
+            raise UnitError("the model's logits are not numbers; its weights are broken")
+        gaps: list[tuple[float, Callable[[Any], Any]]] = []
+        with contextlib.suppress(RuntimeError, AttributeError, TypeError, ValueError):  # another kind of model
+            features_TD = body(ids_BT, None)[0]
+            gaps = [(float((head(features_TD).float() - logits_TV).abs().max()), head) for head in _heads(model)]
+    gap, head = min(gaps, key=lambda pair: pair[0], default=(math.inf, None))
+    if head is not None and gap <= _HEAD_TOLERANCE * max(1.0, float(logits_TV.abs().max())):
+        return Runtime(body, head), logits_TV.shape[1]
+    return Runtime(whole, lambda rows: rows, width=logits_TV.shape[1]), logits_TV.shape[1]
+
+
+def _heads(model: Any) -> list[Callable[[Any], Any]]:
+    """Ways in which models turn features into logits."""
+    linear = model.get_output_embeddings()
+    config = model.config.get_text_config()
+    if linear is None or model.base_model is model:
+        return []
+    heads: list[Callable[[Any], Any]] = [linear]
+    cap = getattr(config, "final_logit_softcapping", None)
+    if cap:
+        heads.append(lambda rows: (linear(rows) / cap).tanh() * cap)
+    scale = getattr(config, "logit_scale", None)
+    if isinstance(scale, (int, float)):
+        heads.append(lambda rows: linear(rows) * scale)
+    divisor = getattr(config, "logits_scaling", None)
+    if isinstance(divisor, (int, float)):
+        heads.append(lambda rows: linear(rows) / divisor)
+    return heads
+
+
+def _vision_forward(model: Any, upsample: bool, device: str) -> _vision.Forward:
+    def forward(batch: NDArray[np.float32]) -> Array:
+        import torch
+
+        with torch.no_grad():
+            pixels = torch.from_numpy(batch).to(device, model.dtype)
+            try:
+                logits = model(pixel_values=pixels).logits.float()
+            except (RuntimeError, ValueError, AttributeError) as error:
+                raise UnitError(f"the model fails on a batch of shape {batch.shape}: {one_line(error)}") from None
+            if upsample and logits.shape[2:] != pixels.shape[2:]:
+                logits = torch.nn.functional.interpolate(
+                    logits, size=pixels.shape[2:], mode="bilinear", align_corners=False
+                )
+        array: Array = logits.cpu().numpy()
+        return array
+
+    return forward

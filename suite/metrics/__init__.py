@@ -1,0 +1,18 @@
+"""Metrics: pure functions from columns of outcomes to a number. `METRICS` lists the plain ones by module and name."""
+
+from __future__ import annotations
+
+from suite.metrics import calibration, classification, language
+from suite.metrics.base import Columns, Metric
+
+METRICS: dict[str, Metric] = {
+    "language.nll": language.NLL,
+    "language.perplexity": language.PERPLEXITY,
+    "language.bits_per_byte": language.BITS_PER_BYTE,
+    "classification.accuracy": classification.ACCURACY,
+    "classification.nll": classification.NLL,
+    "classification.brier": classification.BRIER,
+    "calibration.ece_15": calibration.ECE_15,
+}
+
+__all__ = ["METRICS", "Columns", "Metric"]

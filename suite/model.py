@@ -1,0 +1,127 @@
+"""What a model can be asked, whatever its format: three protocols, NumPy in and out.
+
+Shape suffixes: B items of a batch, T tokens, K classes, C channels, V vocabulary.
+
+The same protocols are implemented by the loaders in ``suite.formats`` (inside the child process), by
+``suite.fakes``, and by the stand-ins of ``suite.remote`` through which the parent process asks the child.
+Every method takes a list with one entry an item and answers a list with one entry an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Shapes that a model file itself states; ``None`` where it leaves a size open. The batch axis is first.
+
+    Attributes:
+        input_shape: of the first input, e.g. (None, 3, 32, 32).
+        output_shape: of the first output, e.g. (None, 10).
+    """
+
+    input_shape: tuple[int | None, ...]
+    output_shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was observed of a loaded model; never copied from its manifest.
+
+    Attributes:
+        dtype: the dtype that holds most of the parameters, e.g. ``float32``, ``int8``.
+        engine: the path that computes, e.g. ``plain`` or ``tree``.
+        context: language: the most tokens of one sequence.
+        vocabulary: language: number of token ids.
+        bos: language: id put before a text, ``None`` if the tokenizer has none.
+        notes: anything that a reader of the record should know, e.g. ``storage only``.
+    """
+
+    dtype: str
+    engine: str = "plain"
+    context: int | None = None
+    vocabulary: int | None = None
+    bos: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One text as tokens.
+
+    Attributes:
+        ids_T: token ids, int64.
+        ends_T: for each token, the end of its text as a character offset into the input, int64, never falling.
+    """
+
+    ids_T: Ints
+    ends_T: Ints
+
+
+@dataclass(frozen=True)
+class ChoiceScores:
+    """The model's view of one multiple-choice item with K choices.
+
+    Attributes:
+        logprobs_K: summed log-probability of each choice's tokens given the context, nats, float64.
+        n_tokens_K: tokens of each choice, int64.
+        greedy_K: whether each choice is what greedy decoding would give, bool.
+    """
+
+    logprobs_K: Float
+    n_tokens_K: Ints
+    greedy_K: NDArray[np.bool_]
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A causal language model with its tokenizer."""
+
+    facts: Facts
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Tokens of each text, no special tokens added."""
+        ...
+
+    def token_logprobs(self, sequences: Sequence[Ints]) -> list[Float]:
+        """For each sequence of T token ids, the T - 1 log-probabilities (nats) of tokens 1..T-1 given all before."""
+        ...
+
+    def choice_logprobs(self, contexts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
+        """For each context, the score of every one of its choices as the context's continuation."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A classifier of arrays."""
+
+    facts: Facts
+
+    def predict_proba(self, inputs: Sequence[Array]) -> list[Float]:
+        """For each input (float32, the shape that the manifest declares), the K class probabilities, float64."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """A segmentation network."""
+
+    facts: Facts
+
+    def segment(self, images: Sequence[Array]) -> list[NDArray[np.float32]]:
+        """For each image [C, (D,) H, W] (float32), the probabilities [K, (D,) H, W], float32, background first."""
+        ...
+
+
+Model = LanguageModel | Classifier | Segmenter

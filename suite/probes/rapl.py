@@ -1,0 +1,56 @@
+"""Energy of the processor packages from Linux's RAPL counters. A counter or nothing: never an estimate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from suite.probes.base import Observed, Probe, Reading
+
+_ROOT = Path("/sys/class/powercap")
+_MICRO = 1e-6
+
+
+class Rapl(Probe):
+    """Joules of all processor packages while the child worked, idle power included."""
+
+    name = "rapl"
+    title = "energy of the processor packages (RAPL counters)"
+    readings = (Reading("energy_j", "J", False, ("rapl_package_j",), lambda s: sum(s["rapl_package_j"])),)
+
+    def __init__(self, root: Path = _ROOT) -> None:
+        self._packages = sorted(root.glob("intel-rapl:[0-9]")) + sorted(root.glob("amd-rapl:[0-9]"))
+        self._root = root
+        self._before: list[int] = []
+        self._used_j: list[float] = []
+
+    def unavailable(self) -> str | None:
+        """Needs readable ``energy_uj`` files."""
+        if not self._packages:
+            return f"no RAPL counter under {self._root} (virtual machines rarely have one)"
+        try:
+            self._counters()
+        except OSError as error:
+            return (
+                f"{self._packages[0] / 'energy_uj'} cannot be read: {error.strerror}; run as root or grant read access"
+            )
+        return None
+
+    def __enter__(self) -> Rapl:
+        self._before = self._counters() if self.unavailable() is None else []
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the difference, with the counter's wrap-around."""
+        if self._before:
+            after = self._counters()
+            ranges = [int((p / "max_energy_range_uj").read_text()) for p in self._packages]
+            self._used_j = [
+                ((b - a) % (wrap + 1)) * _MICRO for a, b, wrap in zip(self._before, after, ranges, strict=True)
+            ]
+
+    def read(self, observed: Observed) -> dict[str, list[float]]:
+        """Joules per package; nothing for a resumed unit, whose first part was not in the window."""
+        return {} if observed.resumed or not self._used_j else {"rapl_package_j": self._used_j}
+
+    def _counters(self) -> list[int]:
+        return [int((package / "energy_uj").read_text()) for package in self._packages]

@@ -1,0 +1,258 @@
+"""One (submission, task) -> one record: load, ask, score, measure, publish.
+
+Batches are cut before the first forward, in an order that depends on nothing but the unit, and every finished batch
+is journalled whole: a run that is killed continues where it was, and resuming changes no bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import suite
+from suite import measure, outcomes
+from suite.child import Child
+from suite.errors import AnswerError, UnitError
+from suite.model import Facts
+from suite.outcomes import CLUSTER, GROUP_PREFIX, ITEM
+from suite.probes import PROBES
+from suite.probes.base import Batch, Observed, Probe
+from suite.provenance import source_state
+from suite.record import Measurement, Provenance, Record
+from suite.remote import STAND_INS
+from suite.store import READINGS_SUFFIX, Journal, Store, Stored
+from suite.store import load as load_record
+from suite.task import Example, Row
+from suite.unit import Unit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Progress = Callable[[int, int], None]  # items done, items in all
+_COST = b"hallmark.batch"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The record of a unit, and whether it was there already."""
+
+    stored: Stored
+    skipped: bool
+
+
+def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None) -> Finished:
+    """Score one unit into the store; a unit whose key has a record is not run again unless asked.
+
+    Raises:
+        UnitError: the model failed; nothing is published, finished batches are kept.
+        InfrastructureError: the disk is full or the child cannot be started.
+    """
+    name, task = unit.prepared.submission.name, unit.task
+    with store.unit(unit.key) as journal:
+        before = store.of_unit(unit.key, name, task.name)
+        if before is not None and not unit.options.again:
+            return Finished(before, skipped=True)
+        asked = _ask_all(unit, journal, progress)
+        measurements = measure.scores(task.metrics, outcomes.to_columns(asked.table), unit.options.seed)
+        measurements += measure.readings(asked.series, asked.why_not)
+        files = {".parquet": outcomes.to_parquet(asked.table)}
+        if asked.series:
+            files[READINGS_SUFFIX] = outcomes.to_parquet(_series_table(asked.series))
+        new = _record(unit, asked, measurements, files, before)
+        path = store.publish(new, files, journal)
+        store.describe_task(task.name, task.description())
+    return Finished(load_record(path), skipped=False)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What came of the child: outcomes in the task's order, raw readings, and the facts of the model."""
+
+    table: pa.Table
+    series: dict[str, list[float]]
+    why_not: dict[str, str]
+    facts: Facts
+    started: datetime
+    seconds: float
+
+
+def _ask_all(unit: Unit, journal: Journal, progress: Progress) -> _Asked:
+    started, clock = datetime.now(UTC), time.monotonic()
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(make()) for make in PROBES.values()]
+        child = stack.enter_context(_child(unit))
+        tables, resumed = _all_batches(unit, child, journal, progress)
+    series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
+    return _Asked(_in_task_order(tables), series, why_not, child.facts, started, time.monotonic() - clock)
+
+
+def _record(
+    unit: Unit, asked: _Asked, measurements: list[Measurement], files: Mapping[str, bytes], before: Stored | None
+) -> Record:
+    task, readings = unit.task, files.get(READINGS_SUFFIX)
+    return Record(
+        unit_key=unit.key,
+        manifest=unit.prepared.submission.manifest,
+        task=task.name,
+        task_version=task.version,
+        protocol=unit.protocol,
+        data_sha256=task.dataset.content_sha256,
+        generated_data=task.dataset.generated,
+        machine=unit.machine,
+        measurements=tuple(measurements),
+        provenance=Provenance(
+            hallmark=suite.__version__,
+            **source_state(),
+            packages=unit.packages,
+            started=asked.started.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            seconds=round(asked.seconds, 3),
+            engine=asked.facts.engine,
+            observed_dtype=asked.facts.dtype,
+        ),
+        sandbox="none",
+        source="measured",
+        seed=unit.options.seed,
+        limit=unit.options.limit,
+        supersedes=before.path.stem if before else None,
+        outcomes_sha256=outcomes.digest(files[".parquet"]),
+        readings_sha256=outcomes.digest(readings) if readings else None,
+    )
+
+
+def _child(unit: Unit) -> Child:
+    manifest = unit.prepared.submission.manifest
+    order = {
+        "format": manifest.format,
+        "weights": str(unit.prepared.weights.resolve()),
+        "kind": manifest.kind,
+        "inputs": manifest.inputs.model_dump(mode="json"),
+        "device": unit.machine.device,
+        "threads": unit.machine.threads,
+    }
+    return Child(order, unit.options.time_limit_s)
+
+
+def _all_batches(unit: Unit, child: Child, journal: Journal, progress: Progress) -> tuple[list[pa.Table], bool]:
+    """The rows of every batch, from the journal or from the model; and whether any came from the journal."""
+    model = STAND_INS[unit.task.kind](child)
+    examples = _sample(unit.task.examples(model), unit)
+    batches = _cut(examples, unit)
+    child.take_cost()  # what the examples cost (tokenizing) is no batch's
+    total, done, resumed, tables = len(examples), 0, False, []
+    for number, batch in enumerate(batches):
+        table = journal.batch(number)
+        if table is None:
+            table = _ask(unit, child, model, batch)
+            journal.keep(number, table)
+        else:
+            resumed = True
+        tables.append(table)
+        done += len(batch)
+        progress(done, total)
+    return tables, resumed
+
+
+def _sample(examples: Sequence[Example], unit: Unit) -> list[tuple[int, Example]]:
+    """Examples with their position in the task: all of them, or a seeded random sample."""
+    numbered = list(enumerate(examples))
+    if not numbered:
+        raise UnitError(f"task {unit.task.name!r} has no items")
+    limit = unit.options.limit
+    if limit is None or limit >= len(numbered):
+        return numbered
+    chosen = np.random.default_rng(unit.options.seed).choice(len(numbered), limit, replace=False)
+    return [numbered[i] for i in sorted(chosen.tolist())]
+
+
+def _cut(examples: list[tuple[int, Example]], unit: Unit) -> Iterator[list[tuple[int, Example]]]:
+    """Batches of a permutation that depends on the unit alone, so that a resumed run cuts the same ones."""
+    order = np.random.default_rng(int(unit.key[:16], 16)).permutation(len(examples)).tolist()
+    size = unit.task.batch_size
+    return ([examples[i] for i in order[at : at + size]] for at in range(0, len(order), size))
+
+
+def _ask(unit: Unit, child: Child, model: Any, batch: list[tuple[int, Example]]) -> pa.Table:
+    """Put a batch to the model and join its labels; the batch's cost travels in the table's metadata."""
+    examples = [example for _, example in batch]
+    try:
+        answers = unit.task.ask(
+            model, [example.input for example in examples], unit.prepared.submission.manifest.inputs
+        )
+        rows = [
+            _row(unit, position, example, answer) for (position, example), answer in zip(batch, answers, strict=True)
+        ]
+    except AnswerError as error:
+        one = error.index is not None and error.index < len(examples)
+        who = f"item {examples[error.index or 0].item!r}" if one else _span(examples)
+        raise UnitError(f"{who}: {error}") from None
+    except UnitError as error:
+        raise UnitError(f"{_span(examples)}: {error}") from None
+    seconds, cpu_seconds = child.take_cost()
+    cost = [len(batch), seconds, cpu_seconds, child.peak_rss_bytes or 0]
+    table = outcomes.to_table(rows)
+    return table.replace_schema_metadata({_COST: " ".join(repr(value) for value in cost)})
+
+
+def _row(unit: Unit, position: int, example: Example, answer: Any) -> Row:
+    groups = {GROUP_PREFIX + name: value for name, value in sorted(example.groups.items())}
+    try:
+        scored = unit.task.row(example, answer)
+    except AnswerError as error:
+        raise UnitError(f"item {example.item!r}: {error}") from None
+    return {"position": position, ITEM: example.item, CLUSTER: example.cluster or example.item, **groups, **scored}
+
+
+def _span(examples: Sequence[Example]) -> str:
+    more = f" and {len(examples) - 1} more of its batch" if len(examples) > 1 else ""
+    return f"item {examples[0].item!r}{more}"
+
+
+def _in_task_order(tables: list[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    plain = [table.replace_schema_metadata(None) for table in tables]
+    return pa.concat_tables(plain).sort_by("position").drop_columns(["position"])
+
+
+def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resumed: bool) -> Observed:
+    prepared, costs = unit.prepared, []
+    for table in tables:
+        items, seconds, cpu, peak = (table.schema.metadata or {})[_COST].decode().split()
+        costs.append(Batch(int(items), float(seconds), float(cpu), int(peak) or None))
+    return Observed(
+        file_bytes=prepared.file_bytes,
+        tensor_bytes=prepared.description.tensor_bytes,
+        parameters=prepared.description.parameters,
+        parent_parameters=prepared.parent_parameters,
+        rss_before_load_bytes=rss_before,
+        batches=costs,
+        resumed=resumed,
+    )
+
+
+def _read(probes: Sequence[Probe], observed: Observed) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """All raw series, and why some probes have none."""
+    series: dict[str, list[float]] = {}
+    why_not: dict[str, str] = {}
+    for probe in probes:
+        why = probe.unavailable()
+        if why:
+            why_not[probe.name] = why
+        else:
+            series |= {name: values for name, values in probe.read(observed).items() if values}
+    return series, why_not
+
+
+def _series_table(series: dict[str, list[float]]) -> pa.Table:
+    rows = [
+        {"series": name, "sample": i, "value": float(value)}
+        for name, values in sorted(series.items())
+        for i, value in enumerate(values)
+    ]
+    return outcomes.to_table(rows)

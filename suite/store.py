@@ -1,0 +1,254 @@
+"""Where records live: ``<root>/<submission>/<task>/<YYYYMMDD>-<digest>.json`` with Parquet files of the same stem.
+
+Publishing is atomic and idempotent: files are staged and synced in the journal first, then linked into place, the JSON
+last; a process that is killed in between leaves a staged set that the next run of the same unit finishes. Nothing is
+ever overwritten, so folders of records from several machines merge by copying.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from suite import outcomes, record
+from suite.errors import InfrastructureError, InputError
+from suite.record import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JOURNAL = ".journal"
+TASKS = "tasks"
+READINGS_SUFFIX = ".readings.parquet"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record and the file it lies in."""
+
+    path: Path
+    record: Record
+
+    @property
+    def outcomes_path(self) -> Path:
+        """The Parquet file of per-item outcomes."""
+        return self.path.with_suffix(".parquet")
+
+    @property
+    def readings_path(self) -> Path:
+        """The Parquet file of raw readings."""
+        return self.path.with_name(self.path.stem + READINGS_SUFFIX)
+
+    def outcomes(self) -> pa.Table:
+        """The per-item outcomes, digest checked.
+
+        Raises:
+            InputError: the record has none, the file is missing, or its digest is not the record's.
+        """
+        return _checked_table(self.outcomes_path, self.record.outcomes_sha256)
+
+    def readings(self) -> pa.Table | None:
+        """The raw readings, digest checked; None when the record has none."""
+        digest = self.record.readings_sha256
+        return None if digest is None else _checked_table(self.readings_path, digest)
+
+
+class Journal:
+    """What one unit has finished so far: whole batches, then the staged record. Lives under the unit's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def batch(self, number: int) -> pa.Table | None:
+        """The rows of a finished batch, None if it is not finished."""
+        path = self._folder / f"{number:07d}.parquet"
+        return outcomes.from_parquet(path.read_bytes(), str(path)) if path.exists() else None
+
+    def keep(self, number: int, table: pa.Table) -> None:
+        """Keep a finished batch; once this returns, it survives a crash."""
+        with disk_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _write_synced(self._folder / f"{number:07d}.parquet", outcomes.to_parquet(table))
+
+    def stage(self, files: Mapping[str, bytes]) -> None:
+        """Stage a complete set of files (relative destination to content) for `Store.finish`."""
+        building, ready = self._folder / "staging", self._folder / "staged"
+        with disk_errors(self._folder):
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+            for number, content in enumerate(files.values()):
+                _write_synced(building / str(number), content)
+            _write_synced(building / "plan.json", json.dumps(list(files)).encode())
+            building.rename(ready)
+            _sync_folder(self._folder)
+
+    def staged(self) -> list[tuple[Path, str]]:
+        """Staged files and their relative destinations, in the order to link them; empty when nothing is staged."""
+        plan = self._folder / "staged" / "plan.json"
+        names = json.loads(plan.read_text()) if plan.exists() else []
+        return [(plan.parent / str(number), name) for number, name in enumerate(names)]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Store:
+    """The records under one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def scan(
+        self, submission: str | None = None, task: str | None = None, on_problem: Callable[[str], None] | None = None
+    ) -> Iterator[Stored]:
+        """All readable records, oldest file name first; unreadable ones are told to `on_problem` and passed over."""
+        pattern = f"{_folder_name(submission) if submission else '*'}/{_folder_name(task) if task else '*'}/*.json"
+        for path in sorted(self.root.glob(pattern)):
+            if path.relative_to(self.root).parts[0].startswith("."):
+                continue
+            try:
+                yield load(path)
+            except InputError as error:
+                if on_problem:
+                    on_problem(str(error))
+
+    def latest(self, submission: str, task: str) -> Stored | None:
+        """The newest unlimited record of that submission and task, else the newest limited one."""
+        found = sorted(self.scan(submission, task), key=lambda s: (s.record.limit is None, s.record.provenance.started))
+        return found[-1] if found else None
+
+    def of_unit(self, unit_key: str, submission: str, task: str) -> Stored | None:
+        """The newest record of that very unit."""
+        found = [s for s in self.scan(submission, task) if s.record.unit_key == unit_key]
+        return max(found, key=lambda s: s.record.provenance.started) if found else None
+
+    @contextmanager
+    def unit(self, unit_key: str) -> Iterator[Journal]:
+        """The unit's journal, held by one process at a time; another run of the same unit waits here."""
+        from filelock import FileLock
+
+        folder = self.root / JOURNAL
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{unit_key}.lock"):
+            journal = Journal(folder / unit_key)
+            self.finish(journal)
+            yield journal
+
+    def publish(self, new: Record, tables: Mapping[str, bytes], journal: Journal) -> Path:
+        """Publish a record with its Parquet files (suffix to content), clear the journal, return the JSON's path."""
+        content = record.write(new)
+        day = new.provenance.started[:10].replace("-", "")
+        stem = f"{day}-{record.content_digest(content)[:12]}"
+        folder = f"{_folder_name(new.manifest.name)}/{_folder_name(new.task)}"
+        files = {f"{folder}/{stem}{suffix}": table for suffix, table in tables.items()}
+        journal.stage({**files, f"{folder}/{stem}.json": content})
+        self.finish(journal)
+        return self.root / folder / f"{stem}.json"
+
+    def finish(self, journal: Journal) -> None:
+        """Link a staged set into place, if there is one, and clear the journal."""
+        staged = journal.staged()
+        if not staged:
+            return
+        with disk_errors(self.root):
+            for source, name in staged:
+                target = self.root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(source, target)
+                _sync_folder(target.parent)
+        journal.clear()
+
+    def describe_task(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Write ``tasks/<task>.json``: what the board shows of a task (title, licence, chance level, protocol)."""
+        path = self.root / TASKS / f"{_folder_name(name)}.json"
+        content = (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
+        if path.exists() and path.read_bytes() == content:
+            return
+        with disk_errors(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_synced(path, content)
+
+
+def load(path: Path) -> Stored:
+    """Read one record file.
+
+    Raises:
+        InputError: no such file, or not a record.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"no record at {path}: {error.strerror}") from None
+    return Stored(path, record.read(content, str(path)))
+
+
+@contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn a full disk or a forbidden folder into one line with exit code 5."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "free some space and run the same command again; finished work is kept" if full else "check the folder"
+        raise InfrastructureError(f"cannot write under {where}: {error.strerror}; {advice}") from None
+
+
+def _checked_table(path: Path, expected: str | None) -> pa.Table:
+    if expected is None:
+        raise InputError(f"{path.with_suffix('.json')} keeps no outcomes (imported records may lack them)")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} is missing: {error.strerror}") from None
+    found = outcomes.digest(content)
+    if found != expected:
+        raise InputError(f"{path} has sha256 {found}, the record says {expected}")
+    return outcomes.from_parquet(content, str(path))
+
+
+def _folder_name(name: str) -> str:
+    """A task or submission name as a folder name: percent-encoded, never hidden, never a way out."""
+    return quote(name, safe="").replace(".", "%2E", 1) if name.startswith(".") else quote(name, safe="")
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    """Write to a temporary name, sync, rename: the file is whole or absent."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return  # the name holds the content's digest: it is the same file
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EXDEV):
+            raise
+        _write_synced(target, source.read_bytes())  # a file system without hard links
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

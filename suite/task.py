@@ -1,0 +1,114 @@
+"""Task: turns (model, example) into one row of outcomes; metrics turn columns of outcomes into numbers.
+
+Nothing in a task knows a model's format, and nothing in the harness knows a task's data. Labels live in
+`Example.label` and meet the model's answer only in `Task.row`, in the parent process.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from suite.data import Dataset
+from suite.manifest import Inputs, Kind, Manifest
+from suite.metrics.base import Metric
+from suite.model import Signature
+
+Row = dict[str, Any]
+ModelT = TypeVar("ModelT")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One item of a task.
+
+    Attributes:
+        item: stable id, unique within the task and its version.
+        input: what the model may see.
+        label: what it may not.
+        cluster: items that share it are correlated (windows of one text, slices of one patient).
+        groups: attribute to value, for fairness and shift; stored as columns ``group.<attribute>``.
+    """
+
+    item: str
+    input: Any
+    label: Any = None
+    cluster: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+class Task(abc.ABC, Generic[ModelT]):
+    """One benchmark task. Subclasses are declared in ``tasks/``, one file a task or family.
+
+    Attributes:
+        name: as the command line spells it.
+        version: raised whenever a change could change a number; records of other versions are not compared.
+        title: one line for people.
+        kind: which models it takes.
+        metrics: every number that it reports; `primary` names the one to rank on.
+        dataset: pinned data.
+        batch_size: items asked at once, part of the protocol, so that records do not depend on the machine.
+        chance: value of the primary metric by guessing; ``None`` if there is no such value.
+    """
+
+    name: str
+    version: str
+    title: str
+    kind: ClassVar[Kind]
+    metrics: tuple[Metric, ...]
+    primary: str
+    dataset: Dataset
+    batch_size: int = 32
+    chance: float | None = None
+
+    @abc.abstractmethod
+    def protocol(self, context: int | None) -> str:
+        """Id of how it is scored, where there are several ways; `context`: the model's, in tokens."""
+
+    @abc.abstractmethod
+    def examples(self, model: ModelT) -> Sequence[Example]:
+        """All items, always in the same order. May ask the model's tokenizer, nothing else of it."""
+
+    @abc.abstractmethod
+    def ask(self, model: ModelT, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
+        """Put a batch of inputs to the model; one answer an input."""
+
+    @abc.abstractmethod
+    def row(self, example: Example, answer: Any) -> Row:
+        """The outcome columns of one item: scalars and one-dimensional arrays, enough to recompute every metric."""
+
+    def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
+        """Why this model cannot take this task, or ``None``; asked before any unit starts.
+
+        Args:
+            manifest: what the submission declares.
+            signature: what its file states of its shapes, if it does.
+        """
+        return None
+
+    def description(self) -> dict[str, Any]:
+        """What readers of a record should know of the task without this package: goes to ``results/tasks/``."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "title": self.title,
+            "kind": self.kind,
+            "primary": self.primary,
+            "chance": self.chance,
+            "data": {
+                "name": self.dataset.name,
+                "licence": self.dataset.licence,
+                "source": self.dataset.source,
+                "sha256": self.dataset.content_sha256,
+                "generated": self.dataset.generated,
+            },
+            "metrics": {
+                m.name: {"unit": m.unit, "higher_is_better": m.higher_is_better, "reference": m.reference}
+                for m in self.metrics
+            },
+        }
+
+
+AnyTask = Task[Any]

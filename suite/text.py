@@ -1,0 +1,122 @@
+"""Tables for the terminal. The only module that formats numbers for people outside the leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from suite.compare import Paired, beside_parent
+from suite.paired import Difference
+from suite.record import Measurement, Record
+from suite.store import Store, Stored
+from suite.task import AnyTask
+
+_WIDE = 200
+_KILO = 1000
+_PREFIXES = ("", "k", "M", "G", "T")
+_DIGITS = 4
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A plain table; columns after the first are right-aligned unless their header ends in a space."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(header):
+        left = i == 0 or name.endswith(" ")
+        drawn.add_column(Text(name.strip()), justify="left" if left else "right", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    with console.capture() as capture:
+        console.print(drawn)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, and a dash for a missing value.
+
+    >>> number(0.94), number(1234567.0), number(None), number(0.00001234)
+    ('0.94', '1234567', '—', '1.234e-05')
+    """
+    if value is None:
+        return "—"
+    return f"{value:.0f}" if abs(value) >= _KILO or value == int(value) else f"{value:.{_DIGITS}g}"
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A value with its unit, bytes in steps of 1000.
+
+    >>> amount(1044992, "B"), amount(0.5, "s")
+    ('1.045 MB', '0.5 s')
+    """
+    if value is None or unit != "B":
+        return f"{number(value)} {unit}".rstrip() if value is not None else "—"
+    power = 0
+    while abs(value) >= _KILO and power < len(_PREFIXES) - 1:
+        value, power = value / _KILO, power + 1
+    return f"{value:.4g} {_PREFIXES[power]}B"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """``[low, high]``; empty when there is none."""
+    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+
+
+def measurement_row(m: Measurement, parent: Measurement | None, difference: Difference | None) -> list[str]:
+    """One line of ``hallmark show``: name, value, interval, parent's value, paired difference and its interval."""
+    direction = {True: "↑", False: "↓", None: ""}[m.higher_is_better]
+    change = "" if difference is None or difference.value is None else f"{difference.value:+.4g}"
+    return [
+        f"{m.name} {direction}".rstrip(),
+        amount(m.value, m.unit),
+        interval(m.low, m.high),
+        amount(parent.value, parent.unit) if parent else "",
+        change,
+        interval(difference.low, difference.high) if difference else "",
+        str(m.n),
+        m.reason or m.method or "",
+    ]
+
+
+SHOW_HEADER = ("measurement", "value", "95 % interval", "parent", "change", "95 % of change", "n", "method or reason ")
+
+
+def headline(record: Record) -> str:
+    """What was scored on what, in one line."""
+    notes = [
+        f"limit {record.limit}" if record.limit else "",
+        "generated data" if record.generated_data else "",
+        record.source if record.source != "measured" else "",
+    ]
+    extra = "".join(f", {note}" for note in notes if note)
+    where = f"{record.machine.device}, {record.machine.threads} thread(s), machine {record.machine.id}"
+    return f"{record.manifest.name} on {record.task} ({record.protocol}{extra}; {where})"
+
+
+def facts(rows: Mapping[str, str]) -> str:
+    """Name and value, one a line."""
+    width = max(map(len, rows), default=0)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask]) -> str:
+    """One record as ``hallmark show`` prints it: headline, parent, and a line a measurement."""
+    known = tasks.get(stored.record.task)
+    paired = beside_parent(stored, store, known.metrics if known else ())
+    lines = [headline(stored.record)]
+    if isinstance(paired, Paired):
+        lines.append(f"beside its parent {paired.parent.record.manifest.name} ({paired.parent.path.name})")
+    elif stored.record.manifest.parent:
+        lines.append(f"no comparison: {paired}")
+    rows = [
+        measurement_row(
+            m,
+            paired.parent.record.measurement(m.name) if isinstance(paired, Paired) else None,
+            paired.differences.get(m.name) if isinstance(paired, Paired) else None,
+        )
+        for m in stored.record.measurements
+    ]
+    return "\n".join([*lines, table(SHOW_HEADER, rows)])

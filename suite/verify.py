@@ -1,0 +1,76 @@
+"""Recompute every number of a record from what it was made of, and check every digest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from suite import measure, outcomes
+from suite.errors import InputError
+from suite.probes.base import Series
+from suite.record import Measurement, content_digest
+from suite.store import Stored
+from suite.task import AnyTask
+
+REL_TOLERANCE = 1e-9
+
+
+def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
+    """What is wrong with a record, one line each; empty when every digest and every number holds.
+
+    Scores and their intervals are recomputed from the per-item outcomes with the record's seed, readings from their raw
+    samples; relative tolerance 1e-9. An imported record cannot be verified, and that is a line too.
+    """
+    record = stored.record
+    problems = []
+    digest = content_digest(stored.path.read_bytes())
+    if not stored.path.stem.endswith(f"-{digest[:12]}"):
+        problems.append(f"its content has digest {digest[:12]}, its name says otherwise: the file was changed")
+    if record.source == "imported":
+        return [*problems, "imported, not measured here: nothing to recompute it from"]
+    task = tasks.get(record.task)
+    if task is None:
+        return [*problems, f"task {record.task!r} is not known to this version; its scores cannot be recomputed"]
+    if task.version != record.task_version:
+        return [*problems, f"task version {record.task_version} was scored, {task.version} is installed; run it again"]
+    try:
+        again = _recomputed(stored, task)
+    except InputError as error:
+        return [*problems, str(error)]
+    kept = {m.name: m for m in record.measurements}
+    problems += [f"measurement {name!r} is missing" for name in again if name not in kept]
+    for name, old in kept.items():
+        problems += _differences(old, again[name]) if name in again else [f"measurement {name!r} has no origin"]
+    return problems
+
+
+def _recomputed(stored: Stored, task: AnyTask) -> dict[str, Measurement]:
+    columns = outcomes.to_columns(stored.outcomes())
+    series = _series(stored)
+    why_not = {m.name: m.reason for m in stored.record.measurements if m.value is None and m.reason}
+    fresh = measure.scores(task.metrics, columns, stored.record.seed) + measure.readings(series, {})
+    found = {m.name: m for m in fresh}
+    for name, reason in why_not.items():  # a probe that could not read then: its reason cannot be recomputed here
+        if measure.reading_named(name) and found[name].value is None:
+            found[name] = found[name].model_copy(update={"reason": reason})
+    return found
+
+
+def _series(stored: Stored) -> Series:
+    table = stored.readings()
+    if table is None:
+        return {}
+    series: dict[str, list[float]] = {}
+    for name, value in zip(table.column("series").to_pylist(), table.column("value").to_pylist(), strict=True):
+        series.setdefault(name, []).append(value)
+    return series
+
+
+def _differences(old: Measurement, new: Measurement) -> list[str]:
+    found = []
+    for field in Measurement.model_fields:
+        a, b = getattr(old, field), getattr(new, field)
+        close = isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, rel_tol=REL_TOLERANCE)
+        if a != b and not close:
+            found.append(f"{old.name}: {field} is {a!r}, recomputed {b!r}")
+    return found

@@ -1,0 +1,141 @@
+"""Classification: one array in, class probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.data import Dataset, Hub
+from suite.errors import AnswerError, InputError
+from suite.manifest import Inputs, Kind, Manifest, Normalisation
+from suite.metrics.base import Metric
+from suite.metrics.calibration import ECE_15
+from suite.metrics.classification import ACCURACY, BRIER, NLL, outcomes
+from suite.model import Classifier, Signature
+from suite.task import Example, Row, Task
+
+METRICS: tuple[Metric, ...] = (ACCURACY, NLL, BRIER, ECE_15)
+CIFAR10_CLASSES = 10
+
+
+class Classification(Task[Classifier]):
+    """Images [C, H, W] with values in [0, 1], normalised as the manifest declares.
+
+    Protocol ``native``: every image at its own size, no augmentation.
+    """
+
+    kind: ClassVar[Kind] = "classification"
+    metrics: tuple[Metric, ...] = METRICS
+    primary = "accuracy"
+
+    def __init__(  # noqa: PLR0913 - a declaration, always by keyword
+        self,
+        *,
+        name: str,
+        title: str,
+        version: str,
+        dataset: Dataset,
+        shape: tuple[int, ...],
+        classes: int,
+        load: Callable[[], Iterable[Example]],
+    ) -> None:
+        self.name, self.title, self.version, self.dataset = name, title, version, dataset
+        self._shape, self._classes, self._load = shape, classes, load
+        self.chance = 1 / classes
+
+    def protocol(self, context: int | None) -> str:
+        """One way only."""
+        return "native"
+
+    def examples(self, model: Classifier) -> Sequence[Example]:
+        """All images with their labels."""
+        return list(self._load())
+
+    def ask(self, model: Classifier, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
+        """Class probabilities of each normalised image."""
+        return model.predict_proba([normalise(image, spec.normalisation) for image in inputs])
+
+    def row(self, example: Example, answer: Any) -> Row:
+        """Probabilities, label, and what follows from them."""
+        if len(answer) != self._classes:
+            raise AnswerError(f"the model answers {len(answer)} classes, the task has {self._classes}")
+        return outcomes(answer, example.label)
+
+    def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
+        """Shapes and classes, as the manifest declares them and as the file states them."""
+        declared = manifest.inputs
+        if declared.shape is not None and declared.shape != self._shape:
+            return f"it takes inputs of shape {list(declared.shape)}, the task gives {list(self._shape)}"
+        if declared.classes is not None and declared.classes != self._classes:
+            return f"it has {declared.classes} classes, the task {self._classes}"
+        if signature is None:
+            return None
+        if not _matches(signature.input_shape[1:], self._shape):
+            return f"its file takes {_text(signature.input_shape)}, the task gives {_text((None, *self._shape))}"
+        if not _matches(signature.output_shape[1:], (self._classes,)):
+            return f"its file gives {_text(signature.output_shape)}, the task needs {_text((None, self._classes))}"
+        return None
+
+
+def normalise(image: NDArray[np.float32], how: Normalisation | None) -> NDArray[np.float32]:
+    """(image - mean) / std per channel (axis 0), in float32; the image itself without a declaration.
+
+    Raises:
+        InputError: the declaration has another number of channels than the image.
+    """
+    if how is None:
+        return image
+    channels = image.shape[0]
+    if {len(how.mean), len(how.std)} - {1, channels}:
+        raise InputError(
+            f"normalisation has {len(how.mean)} means and {len(how.std)} stds, the image {channels} channels"
+        )
+    shape = (-1,) + (1,) * (image.ndim - 1)
+    mean, std = (np.asarray(values, dtype=np.float32).reshape(shape) for values in (how.mean, how.std))
+    return ((image - mean) / std).astype(np.float32)
+
+
+def _matches(stated: Sequence[int | None], needed: Sequence[int]) -> bool:
+    return len(stated) == len(needed) and all(s is None or s == n for s, n in zip(stated, needed, strict=True))
+
+
+def _text(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+
+
+_CIFAR10_100 = Dataset(
+    name="data_cifar10_test100",
+    content_sha256="77c23e1b115b790efd45d3d24f9b6c8f88b4dd0fe36a86b6fdf0350f4185370b",
+    files={"cifar10_test.csv": "4cef6cdf54a6b78c7cae5ac7d20dc1d6eda1c9d8a04c6b08b5ecba6029a6f043"},
+    licence="no explicit licence; free use with citation (Krizhevsky 2009)",
+    source="the first 100 test images of CIFAR-10, lossless",
+    hub=Hub("uoft-cs/cifar10", split="test[:100]"),
+)
+
+
+def _cifar10_100() -> Iterable[Example]:
+    raw = _CIFAR10_100.file("cifar10_test.csv")
+    if raw is not None:
+        table = np.loadtxt(raw.decode().splitlines(), delimiter=",", dtype=np.uint8)
+        labels, images = table[:, 0], table[:, 1:].reshape(-1, 32, 32, 3)
+    else:
+        images = np.stack([np.asarray(image, dtype=np.uint8) for image in _CIFAR10_100.rows("img")])
+        labels = np.array(list(_CIFAR10_100.rows("label")), dtype=np.uint8)
+    _CIFAR10_100.verified(labels.tobytes() + images.tobytes())
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+        yield Example(f"cifar10-test-{number:05d}", pixels, int(label))
+
+
+CIFAR10_100 = Classification(
+    name="cifar10-100",
+    title="The first 100 test images of CIFAR-10",
+    version="1",
+    dataset=_CIFAR10_100,
+    shape=(3, 32, 32),
+    classes=CIFAR10_CLASSES,
+    load=_cifar10_100,
+)
