@@ -76,11 +76,12 @@ def differences(parent: Stored, child: Stored, metrics: Iterable[Metric]) -> dic
 
 
 def _difference(metric: Metric, a: Columns, b: Columns, seed: int) -> Difference:
+    a, b = metric.rows(a), metric.rows(b)
     clusters = np.unique(b[CLUSTER], return_inverse=True)[1]
     try:
         metric(a), metric(b)
     except Undefined as why:
-        return Difference(None, None, None, "none", len(clusters), int(clusters.max()) + 1, str(why))
+        return Difference(None, None, None, "none", len(clusters), len(set(clusters.tolist())), str(why))
     return paired_difference(
         metric.terms(a), metric.terms(b), metric.finish, clusters, seed=seed, proportion=metric.proportion
     )

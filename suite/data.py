@@ -48,6 +48,7 @@ class Dataset:
         source: where it comes from, for people.
         hub: where to fetch it when there is no mirror; ``None`` if no hub has it.
         generated: made by a versioned generator of this package, labelled so wherever it is shown.
+        bundled: comes with this package or its dependencies, so it is always here.
     """
 
     name: str
@@ -57,10 +58,11 @@ class Dataset:
     source: str = ""
     hub: Hub | None = None
     generated: bool = False
+    bundled: bool = False
 
     def missing(self) -> str | None:
         """Why this data set cannot be read here without the network, or ``None``. Looks only for the files' names."""
-        if self.generated or self._mirrored():
+        if self.bundled or self._mirrored():
             return None
         where = f"not in {self._mirror()}" if mirror() else f"{MIRROR_VARIABLE} is not set"
         return f"{where}; the hub has it as {self.hub.repo}" if self.hub else f"{where}; no hub has it"
@@ -123,7 +125,11 @@ def mirror() -> Path | None:
 
 def check_digest(content: bytes, expected: str, what: str) -> None:
     """Raise `InputError` with both digests unless the content's sha256 is the expected one."""
-    found = hashlib.sha256(content).hexdigest()
+    check(hashlib.sha256(content).hexdigest(), expected, what)
+
+
+def check(found: str, expected: str, what: str) -> None:
+    """Raise `InputError` with both digests unless they are equal."""
     if found != expected:
         raise InputError(f"{what} has sha256 {found}, expected {expected}; the copy is damaged or another version")
 

@@ -9,6 +9,7 @@ As files they have the format ``fake``: JSON such as ``{"fake": "uniform", "voca
 
 ``{"fault": {"kind": "nan", "at": 3}}`` beside them spoils the answer to the item number 3 (from 0, counted over all
 calls but ``encode``), to see what the harness says of it: nan, inf, shape, dtype, missing, error, die, hang.
+``{"delay_s": 0.1}`` makes every call take that much longer.
 """
 
 from __future__ import annotations
@@ -133,6 +134,23 @@ class Faulty:
         return spoiled
 
 
+class Slow:
+    """A model that takes `delay_s` longer to answer a call."""
+
+    def __init__(self, model: Any, delay_s: float) -> None:
+        self.facts = model.facts
+        self._model, self._delay_s = model, delay_s
+
+    def __getattr__(self, method: str) -> Callable[..., list[Any]]:
+        call = getattr(self._model, method)
+
+        def slowed(*arguments: Any) -> list[Any]:
+            time.sleep(self._delay_s)
+            return list(call(*arguments))
+
+        return slowed
+
+
 def _replace(change: Callable[[Any], Any]) -> Callable[[list[Any], int], list[Any]]:
     def fault(answers: list[Any], index: int) -> list[Any]:
         if isinstance(answers[index], ChoiceScores):
@@ -184,7 +202,7 @@ def build(spec: Mapping[str, Any], kind: Kind) -> Model:
         InputError: no such fake, another kind of model, or a parameter that it does not take.
     """
     fields = dict(spec)
-    name, fault = str(fields.pop("fake", "")), fields.pop("fault", None)
+    name, fault, delay_s = str(fields.pop("fake", "")), fields.pop("fault", None), fields.pop("delay_s", 0.0)
     if name not in _MODELS:
         raise unknown("fake", name, _MODELS)
     made_for, make = _MODELS[name]
@@ -192,7 +210,8 @@ def build(spec: Mapping[str, Any], kind: Kind) -> Model:
         raise InputError(f"fake {name!r} is a {made_for} model, the manifest says {kind}")
     try:
         model = make(**fields)
-        built: Model = Faulty(model, **fault) if fault else model
+        model = Faulty(model, **fault) if fault else model
+        built: Model = Slow(model, delay_s) if delay_s else model
         return built
     except TypeError as error:
         raise InputError(f"fake {name!r}: {error}") from None

@@ -7,12 +7,14 @@ is checked by ``suite.formats``.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
 import pickletools
 import re
 import stat
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -100,13 +102,13 @@ def is_pickle(head: bytes) -> bool:
     (True, True, False)
     """
     names: list[str] = []
-    try:
+    with warnings.catch_warnings(), contextlib.suppress(ValueError, IndexError, OverflowError):
+        warnings.simplefilter("ignore")  # of escapes in what is no text
         for opcode, argument, _ in pickletools.genops(head):
             names.append(opcode.name)
             if opcode.name in ("GLOBAL", "INST") and not re.fullmatch(r"[\w.]+ [\w.]+", str(argument)):
                 return False
-    except (ValueError, IndexError, OverflowError, UnicodeDecodeError):
-        pass  # cut off, or no pickle: what was read so far decides
+    # an error means cut off, or no pickle: what was read so far decides
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return names[-1:] == ["STOP"] or len(names) >= _MIN_OPCODES
     calls = {"REDUCE", "BUILD", "INST", "OBJ"}

@@ -160,7 +160,7 @@ def canonical_json(value: Any) -> bytes:
 
 def _explain(error: ValidationError) -> str:
     """The first problem of a pydantic error, in one line; names the nearest key for an unknown one."""
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key is also a missing one
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         allowed = _fields_at(first["loc"][:-1])

@@ -22,11 +22,11 @@ from suite.record import Measurement
 
 def scores(metrics: Iterable[Metric], columns: Columns, seed: int) -> list[Measurement]:
     """Every metric on these outcomes, with its interval; an undefined one is null with its reason."""
+    return [_score(metric, metric.rows(columns), seed) for metric in metrics]
+
+
+def _score(metric: Metric, columns: Columns, seed: int) -> Measurement:
     clusters: NDArray[Any] = np.unique(columns[CLUSTER], return_inverse=True)[1]
-    return [_score(metric, columns, clusters, seed) for metric in metrics]
-
-
-def _score(metric: Metric, columns: Columns, clusters: NDArray[Any], seed: int) -> Measurement:
     facts: dict[str, Any] = {
         "name": metric.name,
         "unit": metric.unit,
@@ -47,7 +47,7 @@ def _score(metric: Metric, columns: Columns, clusters: NDArray[Any], seed: int) 
         proportion=metric.proportion,
     )
     method = None if interval.low is None else interval.method
-    if method == "bootstrap" and metric.count is not None:  # the items themselves are clusters of observations
+    if method == "bootstrap" and facts["n"] > len(clusters):  # items themselves are clusters of observations
         method = "bootstrap-cluster"
     return Measurement(
         **facts, value=value, low=interval.low, high=interval.high, method=method, reason=interval.reason

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from suite.data import Dataset, Hub
-from suite.errors import AnswerError, InputError
-from suite.manifest import Inputs, Kind, Manifest, Normalisation
+from suite.data import Dataset, Hub, check
+from suite.errors import AnswerError
+from suite.manifest import Inputs, Kind, Manifest
 from suite.metrics.base import Metric
 from suite.metrics.calibration import ECE_15
 from suite.metrics.classification import ACCURACY, BRIER, NLL, outcomes
 from suite.model import Classifier, Signature
 from suite.task import Example, Row, Task
+from tasks.generators import digits
+from tasks.vision import misfit, normalise
 
 METRICS: tuple[Metric, ...] = (ACCURACY, NLL, BRIER, ECE_15)
 CIFAR10_CLASSES = 10
@@ -66,44 +67,7 @@ class Classification(Task[Classifier]):
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Shapes and classes, as the manifest declares them and as the file states them."""
-        declared = manifest.inputs
-        if declared.shape is not None and declared.shape != self._shape:
-            return f"it takes inputs of shape {list(declared.shape)}, the task gives {list(self._shape)}"
-        if declared.classes is not None and declared.classes != self._classes:
-            return f"it has {declared.classes} classes, the task {self._classes}"
-        if signature is None:
-            return None
-        if not _matches(signature.input_shape[1:], self._shape):
-            return f"its file takes {_text(signature.input_shape)}, the task gives {_text((None, *self._shape))}"
-        if not _matches(signature.output_shape[1:], (self._classes,)):
-            return f"its file gives {_text(signature.output_shape)}, the task needs {_text((None, self._classes))}"
-        return None
-
-
-def normalise(image: NDArray[np.float32], how: Normalisation | None) -> NDArray[np.float32]:
-    """(image - mean) / std per channel (axis 0), in float32; the image itself without a declaration.
-
-    Raises:
-        InputError: the declaration has another number of channels than the image.
-    """
-    if how is None:
-        return image
-    channels = image.shape[0]
-    if {len(how.mean), len(how.std)} - {1, channels}:
-        raise InputError(
-            f"normalisation has {len(how.mean)} means and {len(how.std)} stds, the image {channels} channels"
-        )
-    shape = (-1,) + (1,) * (image.ndim - 1)
-    mean, std = (np.asarray(values, dtype=np.float32).reshape(shape) for values in (how.mean, how.std))
-    return ((image - mean) / std).astype(np.float32)
-
-
-def _matches(stated: Sequence[int | None], needed: Sequence[int]) -> bool:
-    return len(stated) == len(needed) and all(s is None or s == n for s, n in zip(stated, needed, strict=True))
-
-
-def _text(shape: Sequence[int | None]) -> str:
-    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+        return misfit(manifest, signature, self._shape, (self._classes,))
 
 
 _CIFAR10_100 = Dataset(
@@ -129,6 +93,31 @@ def _cifar10_100() -> Iterable[Example]:
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
         yield Example(f"cifar10-test-{number:05d}", pixels, int(label))
 
+
+_DIGITS = Dataset(
+    name="digits",
+    content_sha256=digits.DIGEST,
+    licence="CC-BY-4.0",
+    source="UCI Optical Recognition of Handwritten Digits, the 1797 images that scikit-learn carries; 897 for the test",
+    bundled=True,
+)
+
+
+def _digits() -> Iterable[Example]:
+    items = digits.test_items()
+    check(digits.digest(items), digits.DIGEST, "the digits of this scikit-learn")
+    return (Example(digit.item, digit.image, digit.label) for digit in items)
+
+
+DIGITS = Classification(
+    name="digits",
+    title="Handwritten digits, 8 x 8 pixels",
+    version="1",
+    dataset=_DIGITS,
+    shape=digits.SHAPE,
+    classes=len(digits.CLASSES),
+    load=_digits,
+)
 
 CIFAR10_100 = Classification(
     name="cifar10-100",

@@ -78,26 +78,13 @@ class CausalModel:
             for choice in options:
                 before, after = self._encode_pair(context, choice)
                 if not 0 < len(after) <= self.context:
-                    raise AnswerError(
-                        f"choice {choice[:40]!r} has {len(after)} tokens; allowed: 1 to {self.context}",
-                        item,
-                    )
-                ids = (before + after)[-(self.context + 1) :]
-                sequences.append(np.array(ids, dtype=np.int64))
+                    said = f"choice {choice[:40]!r} has {len(after)} tokens; allowed: 1 to {self.context}"
+                    raise AnswerError(said, item)
+                sequences.append(np.array((before + after)[-(self.context + 1) :], dtype=np.int64))
                 tails.append(len(after))
                 owners.append(item)
-        scores = self._score(sequences, tails, owners)
-        answers = []
-        for item in range(len(contexts)):
-            own = [score for score, owner in zip(scores, owners, strict=True) if owner == item]
-            answers.append(
-                ChoiceScores(
-                    logprobs_K=np.array([logprobs.sum() for logprobs, _ in own], dtype=np.float64),
-                    n_tokens_K=np.array([len(logprobs) for logprobs, _ in own], dtype=np.int64),
-                    greedy_K=np.array([bool(greedy.all()) for _, greedy in own], dtype=np.bool_),
-                )
-            )
-        return answers
+        scores = iter(self._score(sequences, tails, owners))
+        return [_summed([next(scores) for _ in options]) for options in choices]
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Token ids of a context and of its continuation.
@@ -113,7 +100,10 @@ class CausalModel:
         if blanks:
             context, continuation = context[:-blanks], context[-blanks:] + continuation
         before = self._encode_special(context)
-        return before, self._encode_special(context + continuation)[len(before) :]
+        whole = self._encode_special(context + continuation)
+        if not before:  # nothing but blanks, and a tokenizer that begins with nothing; lm-eval stops here
+            return [prefix], whole
+        return before, whole[len(before) :]
 
     @property
     def _prefix(self) -> int:
@@ -194,3 +184,12 @@ class CausalModel:
             logprobs.append((chosen_N - logits_NV.logsumexp(dim=1)).double().cpu().numpy())
             greedy.append((logits_NV.argmax(dim=1) == targets).cpu().numpy())
         return np.concatenate(logprobs), np.concatenate(greedy)
+
+
+def _summed(scores: list[tuple[Float, Any]]) -> ChoiceScores:
+    """One item's choices, from the scores of their tokens."""
+    return ChoiceScores(
+        logprobs_K=np.array([logprobs.sum() for logprobs, _ in scores], dtype=np.float64),
+        n_tokens_K=np.array([len(logprobs) for logprobs, _ in scores], dtype=np.int64),
+        greedy_K=np.array([bool(greedy.all()) for _, greedy in scores], dtype=np.bool_),
+    )

@@ -131,7 +131,10 @@ class Archive:
         missing = next((member for member, _ in self.payloads if member not in self.members), None)
         if missing:
             return [f"{name}: {missing} is missing; the file is incomplete, {again}"]
-        unsafe = next(_unsafe(self.program), None)
+        try:
+            unsafe = next(_unsafe(self.program), None)
+        except RecursionError:
+            unsafe = "nesting too deep to check"
         return (
             [f"{name}: the program holds {unsafe}, which is not part of a plain exported program; {again}"]
             if unsafe

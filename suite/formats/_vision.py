@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import AnswerError, UnitError
-from suite.formats.base import Place
 from suite.manifest import Inputs, Kind
 from suite.model import Array, Facts, Float, Model
 
@@ -116,20 +115,6 @@ def network(kind: Kind, forward: Forward, inputs: Inputs, facts: Facts, batch: i
     if kind == "segmentation":
         return VisionSegmenter(forward, inputs, facts, batch)
     return VisionClassifier(forward, inputs, facts, batch)
-
-
-def torch_device(place: Place) -> str:
-    """Set torch's threads and name its device.
-
-    Raises:
-        UnitError: a GPU is asked for and torch sees none.
-    """
-    import torch
-
-    torch.set_num_threads(place.threads)
-    if place.device == "cuda" and not torch.cuda.is_available():
-        raise UnitError("device cuda was asked for, but torch sees no CUDA device; use --device cpu")
-    return place.device
 
 
 def _softmax(logits: Float) -> Float:

@@ -17,6 +17,7 @@ from suite.formats import _safetensors, _vision
 from suite.formats._errors import one_line
 from suite.formats._language import CausalModel, Runtime
 from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer, positions
+from suite.formats._torch import observed_dtype, torch_device
 from suite.formats.base import Description, Place
 from suite.manifest import KINDS, Inputs, Kind
 from suite.model import Array, Facts, Model
@@ -69,7 +70,7 @@ class Transformers:
         """
         for finding in self.check(weights):
             raise InputError(finding)
-        device = _vision.torch_device(place)
+        device = torch_device(place)
         model, notes = _from_pretrained(weights, _CLASSES[kind])
         model = model.to(device).eval()
         stored = self.describe(weights).dtype
@@ -77,26 +78,6 @@ class Transformers:
             return _language(model, weights, inputs, stored, notes)
         facts = Facts(observed_dtype(model), notes=notes)
         return _vision.network(kind, _vision_forward(model, kind == "segmentation", device), inputs, facts)
-
-
-def observed_dtype(model: Any) -> str:
-    """The dtype that holds most bytes of a torch module, looking inside packed tensor classes."""
-    sizes: dict[str, int] = {}
-    seen: set[int] = set()
-    for tensor in (*model.parameters(), *model.buffers()):
-        for leaf in _leaves(tensor):
-            if id(leaf) not in seen:
-                seen.add(id(leaf))
-                name = str(leaf.dtype).removeprefix("torch.")
-                sizes[name] = sizes.get(name, 0) + leaf.numel() * leaf.element_size()
-    return max(sorted(sizes), key=lambda name: sizes[name]) if sizes else "none"
-
-
-def _leaves(tensor: Any) -> list[Any]:
-    """The plain tensors inside a tensor; torchao's classes say theirs by ``__tensor_flatten__``."""
-    if not hasattr(tensor, "__tensor_flatten__"):
-        return [tensor]
-    return [leaf for name in tensor.__tensor_flatten__()[0] for leaf in _leaves(getattr(tensor, name))]
 
 
 def _check_config(folder: Path) -> None:

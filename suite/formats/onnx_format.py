@@ -54,6 +54,9 @@ class Onnx:
         session = _session(_onnx_file.model_file(weights), place)
         facts = Facts(self.describe(weights).dtype)
         if kind == "language":
+            import torch
+
+            torch.set_num_threads(place.threads)  # of the softmax; the graph has its own
             return _language(session, weights, inputs, facts)
         first = session.get_inputs()[0]
         if first.type not in _TYPES or len(session.get_inputs()) != 1:

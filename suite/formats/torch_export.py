@@ -14,6 +14,7 @@ from suite.errors import HallmarkError, InputError, UnitError
 from suite.formats import _vision
 from suite.formats._errors import one_line
 from suite.formats._pt2 import Archive
+from suite.formats._torch import observed_dtype, torch_device
 from suite.formats.base import Description, Place
 from suite.manifest import Inputs, Kind
 from suite.model import Array, Facts, Model
@@ -60,7 +61,7 @@ class TorchExport:
         archive = Archive.open(weights)
         for finding in archive.findings():
             raise InputError(finding)
-        device = _vision.torch_device(place)
+        device = torch_device(place)
         try:
             module = _module(archive, device)
         except HallmarkError:
@@ -74,18 +75,18 @@ class TorchExport:
                     output = module(torch.from_numpy(batch).to(device))
                 except (RuntimeError, AssertionError, TypeError) as error:
                     raise UnitError(f"{weights.name} fails on shape {batch.shape}: {one_line(error)}") from None
-            while isinstance(output, (tuple, list)):
+            while isinstance(output, (tuple, list)) and output:
                 output = output[0]
             if not isinstance(output, torch.Tensor):
                 raise UnitError(f"{weights.name} gives a {type(output).__name__}; the first output must be a tensor")
             array: Array = output.detach().to("cpu", torch.float32).numpy()
             return array
 
-        description = archive.describe()
-        batch = description.signature.input_shape[0] if description.signature else None
+        signature = archive.describe().signature
+        batch = signature.input_shape[0] if signature and signature.input_shape else None
         samples = archive.sample_bytes
         notes = (f"stored sample inputs of {samples} bytes were not read",) if samples > _LARGE_SAMPLES else ()
-        return _vision.network(kind, forward, inputs, Facts(description.dtype, notes=notes), batch)
+        return _vision.network(kind, forward, inputs, Facts(observed_dtype(module), notes=notes), batch)
 
 
 def _module(archive: Archive, device: str) -> Any:

@@ -37,7 +37,9 @@ class Metric:
         bounds: smallest and largest possible value, ``None`` where there is none.
         undefined: why the value is missing when `finish` gives NaN.
         proportion: the terms are (0 or 1, 1) and `finish` divides them: a score interval applies.
-        count: index of the term that counts observations (tokens, pixels); ``None``: observations are items.
+        observed: column whose sum counts the observations (tokens, pixels); ``None``: observations are items.
+        where: (column, value): only the items whose column holds the value.
+        width: number of terms K.
         reference: paper or library with the same convention.
     """
 
@@ -50,7 +52,9 @@ class Metric:
     bounds: tuple[float | None, float | None]
     undefined: str = "no items"
     proportion: bool = False
-    count: int | None = None
+    observed: str | None = None
+    where: tuple[str, str] | None = None
+    width: int = 2
     reference: str = ""
 
     def __call__(self, columns: Columns) -> float:
@@ -59,18 +63,26 @@ class Metric:
         Raises:
             Undefined: there is no value, e.g. no items.
         """
+        columns = self.rows(columns)
         if not len(columns[self.needs[0]]):
-            raise Undefined("no items")
+            raise Undefined("no items" if self.where is None else f"no items with {' = '.join(self.where)}")
         value = float(self.finish(self.terms(columns).sum(axis=0)))
         if not np.isfinite(value):
             raise Undefined(self.undefined)
         return value
 
+    def rows(self, columns: Columns) -> Columns:
+        """The items that this metric is about: all of them, or those of its `where`."""
+        if self.where is None:
+            return columns
+        column, value = self.where
+        inside = columns[column] == value
+        return {name: values[inside] for name, values in columns.items()}
+
     def observations(self, columns: Columns) -> int:
-        """What the value was taken over: items, or the counting term's sum (tokens, pixels)."""
-        if self.count is None:
-            return len(columns[self.needs[0]])
-        return round(float(self.terms(columns)[:, self.count].sum()))
+        """What the value was taken over: items, or the sum of the `observed` column (tokens, pixels)."""
+        mine = self.rows(columns)[self.observed or self.needs[0]]
+        return len(mine) if self.observed is None else int(mine.sum())
 
 
 def ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:

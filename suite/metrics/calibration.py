@@ -51,6 +51,7 @@ def ece(column: str = "probs", name: str = f"ece_{BINS}") -> Metric:
         unit="",
         higher_is_better=False,
         bounds=(0.0, 1.0),
+        width=3 * BINS,
         reference="sum_b n_b/N |acc_b - conf_b| (Naeini 2015, Guo 2017); netcal agrees; biased upward in small samples",
     )
 

@@ -39,7 +39,7 @@ NLL = Metric(
     higher_is_better=False,
     bounds=(0.0, None),
     undefined="no predicted tokens",
-    count=1,
+    observed="n_tokens",
     reference="mean over all predicted tokens, as GPTQ and SparseGPT pool equal windows",
 )
 
@@ -52,7 +52,7 @@ PERPLEXITY = Metric(
     higher_is_better=False,
     bounds=(1.0, None),
     undefined="no predicted tokens, or beyond float64",
-    count=1,
+    observed="n_tokens",
     reference="exp(sum nll / sum tokens); torchmetrics Perplexity agrees; depends on the tokenizer",
 )
 
@@ -65,6 +65,6 @@ BITS_PER_BYTE = Metric(
     higher_is_better=False,
     bounds=(0.0, None),
     undefined="no bytes",
-    count=1,
+    observed="n_bytes",
     reference="sum nll / ln 2 / sum UTF-8 bytes, as lm-eval's bits_per_byte; independent of the tokenizer",
 )

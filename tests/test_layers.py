@@ -1,0 +1,105 @@
+"""Who may import whom (the architecture's layers), read from the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+PACKAGES = ("suite", "tasks", "leaderboard")
+MODULES = [path for package in PACKAGES for path in sorted((REPOSITORY / package).rglob("*.py"))]
+HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "sklearn", "datasets", "pyarrow", "pandas", "streamlit"}
+
+# module prefix -> prefixes of our own modules that it may import
+ALLOWED = {
+    "suite.errors": (),
+    "suite.manifest": ("suite.errors",),
+    "suite.record": ("suite.errors", "suite.manifest"),
+    "suite.stats": ("suite.errors",),
+    "suite.paired": ("suite.errors", "suite.stats"),
+    "suite.files": ("suite.errors",),
+    "suite.data": ("suite.errors",),
+    "suite.wire": ("suite.errors",),
+    "suite.outcomes": ("suite.errors",),
+    "suite.model": ("suite.errors",),
+    "suite.probes": ("suite.errors", "suite.probes"),
+    "suite.metrics": ("suite.errors", "suite.metrics", "suite.outcomes", "suite.stats"),
+    "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model"),
+    "suite.store": ("suite.errors", "suite.record", "suite.outcomes"),
+    "suite.formats": ("suite.errors", "suite.manifest", "suite.model", "suite.files", "suite.formats", "suite.fakes"),
+    "suite.fakes": ("suite.errors", "suite.manifest", "suite.model"),
+    "suite.worker": (
+        *("suite.errors", "suite.data", "suite.manifest", "suite.model", "suite.wire"),
+        *("suite.formats", "suite.probes"),
+    ),
+    "tasks": (
+        *("suite.task", "suite.model", "suite.metrics", "suite.data", "suite.engine.lm_eval"),
+        *("suite.errors", "suite.manifest", "tasks"),
+    ),
+    "leaderboard": (
+        *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
+        *("suite.check", "suite.queue", "suite.errors", "suite.text", "leaderboard"),
+    ),
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            base = node.module
+            found |= {f"{base}.{a.name}" if base in PACKAGES else base for a in node.names}
+    return found
+
+
+def within(module: str, prefixes: tuple[str, ...]) -> bool:
+    return any(module == p or module.startswith(p + ".") for p in prefixes)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_what_its_layer_may(path: Path) -> None:
+    name = name_of(path)
+    rules = [prefix for prefix in ALLOWED if within(name, (prefix,))]
+    ours = {m for m in imports(ast.parse(path.read_text())) if within(m, PACKAGES)}
+    if rules:
+        allowed = ALLOWED[max(rules, key=len)]
+        assert not {m for m in ours if not within(m, allowed)}, f"{name} may import {allowed}"
+    if name != "suite.cli":
+        assert not ({m for m in ours if within(m, ("tasks",))} and not name.startswith("tasks")), "only suite.cli may"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if name_of(p).startswith(("suite", "tasks"))], ids=name_of)
+def test_heavy_packages_are_imported_inside_functions_only(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    heavy = {module.split(".")[0] for node in top for module in imports(ast.Module([node], []))} & HEAVY
+    assert not heavy
+
+
+def test_list_imports_no_runtime_and_answers_in_under_a_second() -> None:
+    code = (
+        "import sys, time; t = time.perf_counter()\n"
+        "from suite.cli import main\n"
+        "try:\n    main(['list', '--json'])\n"
+        "except SystemExit:\n    pass\n"
+        "took = time.perf_counter() - t\n"
+        f"heavy = sorted({HEAVY!r} & set(sys.modules))\n"
+        "print(heavy, round(took, 2), file=sys.stderr)\n"
+        "sys.exit(1 if heavy or took > 1 else 0)\n"
+    )
+    for _ in range(3):  # the first start after an installation compiles; a loaded machine gets another chance
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=False)
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stderr
