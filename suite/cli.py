@@ -17,14 +17,12 @@ import click
 import suite
 from suite import submission as submissions
 from suite.errors import HallmarkError, InputError, UnitError, unknown
+from suite.selection import named, tasks_for
 from suite.store import Store, Stored
 from suite.store import load as load_record
-from suite.submission import Submission
-from suite.task import AnyTask
 from tasks import SUITES, TASKS
 
 RESULTS = Path("results")
-DEFAULT_SUITE = "embedded"
 AsJson = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
 Results = click.option(
     "--results",
@@ -127,8 +125,8 @@ def run(
     how = Options(**options)
     work: list[Unit] = []
     for one in [submissions.find(name) for name in submission]:
-        chosen, named = _tasks_for(one, task, suite_name)
-        work += units([one], chosen, named, how)
+        chosen, by_name = tasks_for(one.manifest, task, suite_name, TASKS, SUITES)
+        work += units([one], chosen, by_name, how)
     if not work:
         raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
     stored, failures = _run_all(work, Store(results), quiet=as_json)
@@ -139,13 +137,16 @@ def run(
 
 
 @app.command(epilog="Example: hallmark show my-model -t cifar10-100")
-@click.argument("submission")
+@click.argument("submission", required=False)
 @click.option("-t", "--task", "task", multiple=True, help="Only this task; several times for several.")
 @Results
 @AsJson
-def show(submission: str, task: tuple[str, ...], results: Path, as_json: bool) -> None:
-    """Show a submission's measurements with intervals, beside its parent's."""
+def show(submission: str | None, task: tuple[str, ...], results: Path, as_json: bool) -> None:
+    """Show a submission's measurements with intervals, beside its parent's; every family without an argument."""
     store = Store(results)
+    if submission is None:
+        _show_families(store, task, as_json)
+        return
     name = submissions.find(submission).name if Path(submission).exists() else submission
     names = sorted({s.record.task for s in store.scan(name, on_problem=_warn)})
     if not names:
@@ -195,6 +196,17 @@ def verify(record: tuple[Path, ...], results: Path, as_json: bool) -> None:
         raise InputError(f"no records under {results}; name some, or give --results DIR")
 
 
+@app.command(epilog="Example: hallmark board --results results --port 8501")
+@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@Results
+@AsJson
+def board(port: int, results: Path, as_json: bool) -> None:
+    """Open the leaderboard of a folder of records in the browser; --json prints its address and ends with it."""
+    from suite import board as opened
+
+    opened.serve(Store(results), port, TASKS, announce=_announce if as_json else click.echo)
+
+
 @app.command(epilog="Example: hallmark machine --json")
 @AsJson
 def machine(as_json: bool) -> None:
@@ -217,14 +229,12 @@ def machine(as_json: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: every expected failure is one line on standard error and an exit code."""
     try:
-        app(args=arguments, prog_name="hallmark", standalone_mode=False)
+        sys.exit(app(args=arguments, prog_name="hallmark", standalone_mode=False) or 0)
     except HallmarkError as error:
         _fail(str(error), error.exit_code)
     except click.ClickException as error:
         verb = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "hallmark"
         _fail(f"{error.format_message()} See {verb} --help.", InputError.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted; run the same command again to continue", 130)
 
@@ -234,34 +244,19 @@ def _fail(line: str, code: int) -> None:
     sys.exit(code)
 
 
+def _announce(address: str) -> None:
+    click.echo(json.dumps({"address": address}))
+
+
 def _warn(line: str) -> None:
     click.echo(f"hallmark: passed over: {line}", err=True)
-
-
-def _tasks_for(one: Submission, named: Sequence[str], suite_name: str | None) -> tuple[list[AnyTask], bool]:
-    """The tasks to score a submission on, and whether the user named them."""
-    if named:
-        return [_task(name) for name in named], True
-    if suite_name is not None:
-        if suite_name not in SUITES:
-            raise unknown("suite", suite_name, SUITES)
-        return [TASKS[name] for name in SUITES[suite_name]], False
-    if one.manifest.tasks:
-        return [_task(name) for name in one.manifest.tasks], True
-    return [TASKS[name] for name in SUITES[DEFAULT_SUITE]], False
-
-
-def _task(name: str) -> AnyTask:
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    return TASKS[name]
 
 
 def _run_all(work: Sequence[Any], store: Store, quiet: bool) -> tuple[list[Stored], list[dict[str, str]]]:
     """Run every unit; a failed one is told and kept, and the others go on."""
     from suite.progress import ProgressBar
     from suite.run import run as run_one
-    from suite.text import shown
+    from suite.text import headline, shown
 
     stored, failures = [], []
     for unit in work:
@@ -269,15 +264,31 @@ def _run_all(work: Sequence[Any], store: Store, quiet: bool) -> tuple[list[Store
         try:
             with ProgressBar(f"{name} on {task}") as progress:
                 finished = run_one(unit, store, progress)
-        except UnitError as error:
+        except (UnitError, InputError) as error:
             failures.append({"submission": name, "task": task, "error": str(error)})
             click.echo(f"hallmark: {name} on {task} failed: {' '.join(str(error).split())}", err=True)
             continue
         stored.append(finished.stored)
         if not quiet:
-            note = "already scored, the record is\n" if finished.skipped else ""
-            click.echo(f"{note}{shown(finished.stored, store, TASKS)}\n{finished.stored.path}\n")
+            note = "already scored: " if finished.skipped else ""
+            told = shown(finished.stored, store, TASKS) if len(work) == 1 else headline(finished.stored.record)
+            click.echo(f"{note}{told}\n{finished.stored.path}")
     return stored, failures
+
+
+def _show_families(store: Store, task: Sequence[str], as_json: bool) -> None:
+    """One table a kind, each child under its parent."""
+    from suite import family, text
+
+    lines = family.lines(store, {name: named(name, TASKS) for name in task} or TASKS, on_problem=_warn)
+    if not lines:
+        raise InputError(f"no records under {store.root}; make some: hallmark run SUBMISSION --results {store.root}")
+    if as_json:
+        click.echo(_records_json([line.stored for line in lines]))
+        return
+    for kind in sorted({line.stored.record.manifest.kind for line in lines}):
+        rows = [family.row(line) for line in lines if line.stored.record.manifest.kind == kind]
+        click.echo(f"{kind}\n{text.table(family.HEADER, rows)}\n")
 
 
 def _records_json(stored: Sequence[Stored], **more: Any) -> str:

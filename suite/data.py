@@ -80,6 +80,15 @@ class Dataset:
         check_digest(content, self.files[name], f"data set {self.name!r}: {path}")
         return content
 
+    def check_files(self) -> None:
+        """Check the digests of all pinned files, if this data set is in the mirror.
+
+        Raises:
+            InputError: a digest is not the pinned one (both are named).
+        """
+        for name in self.files:
+            self.file(name)
+
     def rows(self, column: str, convert: Callable[[Any], Any] = lambda value: value) -> Iterable[Any]:
         """One column of the hub's table, from the Hugging Face cache or the network.
 

@@ -37,8 +37,8 @@ def digest(path: Path) -> str:
     r"""sha256 of a file's bytes, or of a folder's listing.
 
     The listing of a folder has one line ``"<sha256>  <relative path>\n"`` for each regular file below it
-    (``/`` between path parts, UTF-8), in the order of the relative paths by code point; ``sha256sum`` writes
-    the same lines. A link to a file counts as the file.
+    (``/`` between path parts, UTF-8); the lines themselves are sorted, so that it equals
+    ``sha256sum * | LC_ALL=C sort | sha256sum``. A link to a file counts as the file.
 
     Raises:
         InputError: nothing there, a dangling link, or a file name that the listing cannot hold.
@@ -47,7 +47,7 @@ def digest(path: Path) -> str:
         return _sha256(path)
     if not path.is_dir():
         raise InputError(f"no file or folder at {path}")
-    listing = hashlib.sha256()
+    lines = []
     for name, file in sorted(_walk(path)):
         if file.is_symlink() and not file.exists():
             raise InputError(f"{path.name}/{name} is a link to nothing; {_WHY_LINK}")
@@ -56,8 +56,8 @@ def digest(path: Path) -> str:
                 raise InputError(
                     f"the file name {name!r} in {path} has control characters or is not Unicode; rename it"
                 )
-            listing.update(f"{_sha256(file)}  {name}\n".encode())
-    return listing.hexdigest()
+            lines.append(f"{_sha256(file)}  {name}\n".encode())
+    return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
 
 
 def total_bytes(path: Path) -> int:

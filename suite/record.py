@@ -1,6 +1,6 @@
 """Record: one (submission, task) scored, as it is stored. No behaviour beyond reading and writing.
 
-``results/README.md`` is generated from the docstrings under the fields (``hallmark list fields``); a test compares.
+``results/README.md`` is generated from the docstrings under the fields (``make docs``); a test compares.
 """
 
 from __future__ import annotations
@@ -164,29 +164,3 @@ def read(content: bytes, where: str) -> Record:
 def content_digest(content: bytes) -> str:
     """sha256 of a record file's bytes; its first 12 digits are part of the file's name."""
     return hashlib.sha256(content).hexdigest()
-
-
-def document() -> str:
-    """The fields of every stored type as Markdown, from the docstrings above."""
-    parts = []
-    for model in (Record, Measurement, Machine, Provenance):
-        rows = [
-            f"| `{name}` | {_type(field.annotation)} | {field.description} |"
-            for name, field in model.model_fields.items()
-        ]
-        parts.append(
-            f"## {model.__name__}\n\n{model.__doc__}\n\n| field | type | meaning |\n|---|---|---|\n" + "\n".join(rows)
-        )
-    return "\n\n".join(parts) + "\n"
-
-
-def _type(annotation: Any) -> str:
-    text = (
-        getattr(annotation, "__name__", None)
-        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
-        else None
-    )
-    plain = text or str(annotation)
-    for noise in ("suite.record.", "suite.manifest.", "typing."):
-        plain = plain.replace(noise, "")
-    return plain.replace("NoneType", "null").replace("None", "null").replace("|", "or").replace("...", "…")

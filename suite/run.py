@@ -148,8 +148,7 @@ def _all_batches(unit: Unit, child: Child, journal: Journal, progress: Progress)
     for number, batch in enumerate(batches):
         table = journal.batch(number)
         if table is None:
-            table = _ask(unit, child, model, batch)
-            journal.keep(number, table)
+            table = journal.keep(number, _ask(unit, child, model, batch))
         else:
             resumed = True
         tables.append(table)
@@ -217,7 +216,7 @@ def _in_task_order(tables: list[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
     plain = [table.replace_schema_metadata(None) for table in tables]
-    return pa.concat_tables(plain).sort_by("position").drop_columns(["position"])
+    return pa.concat_tables(plain).sort_by("position").drop_columns(["position"]).combine_chunks()
 
 
 def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resumed: bool) -> Observed:

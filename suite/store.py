@@ -72,11 +72,13 @@ class Journal:
         path = self._folder / f"{number:07d}.parquet"
         return outcomes.from_parquet(path.read_bytes(), str(path)) if path.exists() else None
 
-    def keep(self, number: int, table: pa.Table) -> None:
-        """Keep a finished batch; once this returns, it survives a crash."""
+    def keep(self, number: int, table: pa.Table) -> pa.Table:
+        """Keep a finished batch; once this returns, it survives a crash. Gives it as `batch` will read it."""
+        content = outcomes.to_parquet(table)
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            _write_synced(self._folder / f"{number:07d}.parquet", outcomes.to_parquet(table))
+            _write_synced(self._folder / f"{number:07d}.parquet", content)
+        return outcomes.from_parquet(content, f"batch {number}")
 
     def stage(self, files: Mapping[str, bytes]) -> None:
         """Stage a complete set of files (relative destination to content) for `Store.finish`."""

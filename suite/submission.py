@@ -11,7 +11,10 @@ from suite.files import digest
 from suite.manifest import FILE_NAME, Manifest
 
 FOLDER = Path("submissions")
-_HUB_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.onnx", "*.onnx_data", "*.pt2", "*.gguf"]
+_HUB_PATTERNS = [
+    *("*.safetensors", "*.json", "*.txt", "*.model"),
+    *("*.onnx", "*.onnx_data", "*.onnx.data", "*.pt2", "*.gguf"),
+]
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,7 @@ def units(submissions: Sequence[Submission], tasks: Sequence[AnyTask], named: bo
             missing = task.dataset.missing()
             if missing and task.dataset.hub is None:
                 raise InputError(f"the data of task {task.name!r} is not here: {missing}; it needs {_needs(task)}")
+            task.dataset.check_files()
             found.append(Unit(prepared, task, here, options))
     return found
 

@@ -35,7 +35,7 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def write_submission(root: Path, name: str, files: dict[str, bytes], weights: str, **fields: Any) -> Path:
+def write_submission(root: Path, name: str, files: dict[str, bytes], main: str, **fields: Any) -> Path:
     """A submission folder with the given weight files and a right digest, unless `fields` say otherwise."""
     from suite.files import digest
 
@@ -50,8 +50,8 @@ def write_submission(root: Path, name: str, files: dict[str, bytes], weights: st
         "title": f"{name} for a test",
         "kind": "classification",
         "format": "fake",
-        "weights": weights,
-        "sha256": digest(folder / weights) if (folder / weights).exists() else hashlib.sha256(b"").hexdigest(),
+        "weights": main,
+        "sha256": digest(folder / main) if (folder / main).exists() else hashlib.sha256(b"").hexdigest(),
     } | fields
     (folder / "submission.toml").write_text("".join(f"{key} = {toml(value)}\n" for key, value in manifest.items()))
     return folder

@@ -42,7 +42,7 @@ ALLOWED = {
     ),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
-        *("suite.check", "suite.queue", "suite.errors", "suite.text", "leaderboard"),
+        *("suite.check", "suite.queue", "suite.errors", "suite.index", "leaderboard"),
     ),
 }
 

@@ -47,7 +47,7 @@ def test_a_wrong_manifest_is_one_clear_line(tmp_path: Path, old: str, new: str, 
     text = (FIXTURE / "submission.toml").read_text()
     assert old in text
     folder = write(tmp_path / "stories260k-int8", text.replace(old, new))
-    with pytest.raises(InputError, match=".") as caught:
+    with pytest.raises(InputError) as caught:
         Manifest.load(folder)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup check test demo board docs clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+check: setup  ## format, lint, types, layers and size budget
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_budget.py
+
+test: check  ## everything; skips are counted at the end
+	$(BIN)/python -m pytest -q
+
+demo: setup  ## score the reference submissions on the embedded suite, show the tables
+	$(BIN)/hallmark run --suite embedded $(patsubst %/submission.toml,%,$(wildcard submissions/*/submission.toml))
+	$(BIN)/hallmark show
+	@echo "Open the board with: make board"
+
+board: setup  ## open the leaderboard in the browser
+	$(BIN)/hallmark board
+
+docs: setup  ## write the generated parts of the documentation
+	$(BIN)/python -m suite.document
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

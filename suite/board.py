@@ -1,0 +1,45 @@
+"""Opens the leaderboard: brings the index up to date and hands over to Streamlit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from suite import index
+from suite.errors import InfrastructureError, InputError
+from suite.store import Store
+from suite.task import AnyTask
+
+RESULTS_VARIABLE = "HALLMARK_RESULTS"
+
+
+def serve(store: Store, port: int, tasks: Mapping[str, AnyTask], announce: Callable[[str], None]) -> None:
+    """Serve the board on this machine until it is interrupted.
+
+    Raises:
+        InputError: there is no such folder, or the extra is not installed.
+        InfrastructureError: Streamlit ended with an error, for example because the port is taken.
+    """
+    if not store.root.is_dir():
+        raise InputError(f"no folder {store.root}; score something first, or give --results DIR")
+    if find_spec("streamlit") is None:
+        raise InputError("the board needs an extra: pip install 'hallmark-bench[board]'")
+    index.refresh(store, tasks)
+    spec = find_spec("leaderboard")
+    if spec is None or spec.origin is None:
+        raise InfrastructureError("the package leaderboard is not installed; install hallmark-bench again")
+    app = Path(spec.origin).with_name("app.py")
+    announce(f"http://localhost:{port}")
+    options = {"server.port": port, "server.headless": "true", "browser.gatherUsageStats": "false"}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "streamlit", "run", str(app), *arguments],
+        env={**os.environ, RESULTS_VARIABLE: str(store.root.resolve())},
+        check=False,
+    )
+    if done.returncode:
+        raise InfrastructureError(f"the board ended with exit code {done.returncode}; is port {port} taken? See above")

@@ -1,0 +1,88 @@
+"""Tiny models of every format, made once per session; real ones from the local mirror."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from format_samples import (
+    CLASSES,
+    SHAPE,
+    Net,
+    Sample,
+    save_language,
+    save_onnx,
+    save_onnx_language,
+    save_pt2,
+    save_vision,
+)
+
+from suite.manifest import Inputs
+from suite.model import Array
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    folder = os.environ.get("HALLMARK_DATA")
+    if not folder:
+        pytest.skip("HALLMARK_DATA is not set: needs lm_stories260k, cv_cifar10_resnets and data_cifar10_test100")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def nets() -> dict[str, Net]:
+    torch.manual_seed(0)
+    return {"classification": Net(False).eval(), "segmentation": Net(True).eval()}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, nets: dict[str, Net]) -> Path:
+    """A folder with one tiny model per format and kind."""
+    folder = tmp_path_factory.mktemp("models")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for kind, net in nets.items():
+            save_pt2(net, folder / f"{kind}.pt2")
+            save_onnx(net, folder / f"{kind}.onnx")
+        save_language(folder / "llama")
+        save_onnx_language(folder / "llama", folder / "onnx-llama")
+        save_vision(folder)
+    (folder / "fake.json").write_text(json.dumps({"fake": "uniform", "vocabulary": 256, "context": 64}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def samples(made: Path) -> list[Sample]:
+    image, plain = Inputs(shape=SHAPE, classes=CLASSES), Inputs()
+    return [
+        Sample("transformers", "language", made / "llama", plain, "float32"),
+        Sample("transformers", "classification", made / "vit", image, "float32"),
+        Sample("transformers", "segmentation", made / "segformer", Inputs(classes=CLASSES), "float32"),
+        Sample("onnx", "language", made / "onnx-llama", plain, "float32"),
+        Sample("onnx", "classification", made / "classification.onnx", image, "float32"),
+        Sample("onnx", "segmentation", made / "segmentation.onnx", image, "float32"),
+        Sample("torch-export", "classification", made / "classification.pt2", image, "float32"),
+        Sample("torch-export", "segmentation", made / "segmentation.pt2", image, "float32"),
+        Sample("fake", "language", made / "fake.json", plain, "none"),
+    ]
+
+
+@pytest.fixture
+def images() -> list[Array]:
+    return list(np.random.default_rng(0).normal(size=(5, *SHAPE)).astype(np.float32))
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """torchao, transformers and torch.export warn about their own future; the harness does not answer for them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=UserWarning)
+        yield

@@ -1,0 +1,133 @@
+"""Every metric, registered or declared by a task: documented, bounded, independent of row order, honest when empty."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite import measure
+from suite.errors import Undefined
+from suite.metrics import METRICS
+from suite.metrics.base import Columns, Metric
+from tasks import TASKS
+
+N = 60
+CLASSES = 4
+
+
+def probabilities(rng: np.random.Generator) -> Columns:
+    probs = rng.dirichlet(np.ones(CLASSES), N)
+    labels = rng.integers(0, CLASSES, N)
+    picked = np.clip(probs[np.arange(N), labels], 1e-12, 1)
+    return {
+        "probs": probs,
+        "label": labels,
+        "correct": (probs.argmax(axis=1) == labels).astype(int),
+        "correct_norm": rng.integers(0, 2, N),
+        "nll": -np.log(picked),
+        "brier": ((probs - np.eye(CLASSES)[labels]) ** 2).sum(axis=1),
+    }
+
+
+def columns(seed: int = 0) -> Columns:
+    """Random outcomes that hold every column that any metric needs."""
+    rng = np.random.default_rng(seed)
+    true, predicted = rng.integers(1, 50, (N, 3)), rng.integers(1, 50, (N, 3))
+    true[rng.random((N, 3)) < 0.3] = 0
+    predicted[rng.random((N, 3)) < 0.3] = 0
+    return {
+        **probabilities(rng),
+        "n_tokens": rng.integers(1, 90, N),
+        "n_bytes": rng.integers(100, 400, N),
+        "true": true,
+        "predicted": predicted,
+        "intersection": np.minimum(true, predicted) // 2,
+        "cluster": np.array([f"c{i // 3}" for i in range(N)]),
+        "group.dialect": rng.choice(["north", "south"], N),
+        "group.skill": rng.choice(["recall", "fact", "agreement"], N),
+        "group.scanner": rng.choice(["A", "B"], N),
+    }
+
+
+ALL = {**METRICS, **{f"{task.name}: {m.name}": m for task in TASKS.values() for m in task.metrics}}
+each = pytest.mark.parametrize("metric", ALL.values(), ids=ALL)
+
+
+def shuffled(c: Columns, order: np.ndarray[Any, Any]) -> Columns:
+    return {name: values[order] for name, values in c.items()}
+
+
+@each
+def test_row_order_changes_nothing(metric: Metric) -> None:
+    c = columns()
+    order = np.random.default_rng(1).permutation(N)
+    assert metric(shuffled(c, order)) == pytest.approx(metric(c), rel=1e-12)
+
+
+@each
+def test_values_stay_within_the_bounds_and_so_do_intervals(metric: Metric) -> None:
+    low, high = (-math.inf if metric.bounds[0] is None else metric.bounds[0],
+                 math.inf if metric.bounds[1] is None else metric.bounds[1])  # fmt: skip
+    (m,) = measure.scores([metric], columns(), seed=0)
+    assert m.value is not None
+    assert low <= m.value <= high
+    assert m.low is not None
+    assert m.high is not None
+    assert low <= m.low <= m.value <= m.high <= high
+    assert m.method
+
+
+@each
+def test_no_items_is_undefined_and_not_a_number(metric: Metric) -> None:
+    empty = {name: values[:0] for name, values in columns().items()}
+    with pytest.raises(Undefined):
+        metric(empty)
+    (m,) = measure.scores([metric], empty, seed=0)
+    assert (m.value, m.low, m.high) == (None, None, None)
+    assert m.reason
+
+
+@each
+def test_twice_the_rows_change_no_mean_and_double_every_count(metric: Metric) -> None:
+    c = columns()
+    twice = {name: np.concatenate([values, values]) for name, values in c.items()}
+    factor = 2 if metric.unit == "cases" else 1
+    assert metric(twice) == pytest.approx(factor * metric(c), rel=1e-12)
+    assert metric.observations(twice) == 2 * metric.observations(c)
+
+
+@each
+def test_terms_have_the_declared_width_and_finish_takes_stacks(metric: Metric) -> None:
+    c = columns()
+    terms = metric.terms(c)
+    assert terms.dtype == np.float64
+    assert terms.shape[0] == N
+    sums = terms.sum(axis=0)
+    stacked = metric.finish(np.stack([sums, sums, 2 * sums]))
+    assert stacked.shape == (3,)
+    assert stacked[0] == stacked[1] == pytest.approx(float(metric.finish(sums)))
+    if not metric.name.startswith(("worst_group", "es_")) and "_gap" not in metric.name:
+        assert terms.shape[1] == metric.width
+
+
+@each
+def test_documentation(metric: Metric) -> None:
+    assert metric.reference
+    assert metric.needs
+    assert metric.higher_is_better in (True, False, None)
+    assert (metric.higher_is_better is None) == metric.name.startswith("n_na")
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_metrics_of_a_task_have_distinct_names_and_the_primary_is_one(task: Any) -> None:
+    names = [m.name for m in task.metrics]
+    assert len(set(names)) == len(names)
+    assert task.primary in names
+    assert task.title
+    assert task.version
+    assert len(task.dataset.content_sha256) == 64
+    assert task.dataset.licence
+    assert task.dataset.source
