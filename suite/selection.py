@@ -1,4 +1,4 @@
-"""Which tasks a submission is scored on: named ones, a suite's, the manifest's own, or the embedded ones of its kind."""
+"""Which tasks a submission is scored on: named ones, a suite's, the manifest's own, or the embedded ones."""
 
 from __future__ import annotations
 

@@ -1,0 +1,114 @@
+"""Every probe: documented, honest about absence, and its numbers are recomputed from raw samples by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suite import measure
+from suite.probes import PROBES
+from suite.probes.base import Batch, Observed, Probe
+from suite.probes.clock import Clock
+from suite.probes.memory import Memory, peak_rss_bytes, rss_bytes, status_bytes
+from suite.probes.rapl import Rapl
+from suite.probes.size import Size
+
+OBSERVED = Observed(
+    file_bytes=1000,
+    tensor_bytes=500,
+    parameters=900,
+    parent_parameters=2000,
+    rss_before_load_bytes=100,
+    batches=[Batch(4, 2.0, 3.0, 700), Batch(4, 0.5, 0.75, 900), Batch(2, 0.5, 0.25, 800)],
+)
+
+
+def values(probe: Probe) -> dict[str, float]:
+    series = probe.read(OBSERVED)
+    return {reading.name: reading.reduce(series) for reading in probe.readings}
+
+
+@pytest.mark.parametrize("make", PROBES.values(), ids=PROBES)
+def test_every_probe_is_documented_and_says_why_it_cannot_read(make: Callable[[], Probe]) -> None:
+    probe = make()
+    assert probe.title
+    assert probe.readings
+    reason = probe.unavailable()
+    assert reason is None or (len(reason) > 10 and "\n" not in reason)
+    with probe:
+        pass
+    series = probe.read(OBSERVED)
+    if reason is None:
+        assert all(len(values) for values in series.values())
+
+
+def test_size_by_hand() -> None:
+    assert values(Size()) == {"bytes": 1000, "parameters": 900, "bits_per_weight": 8 * 500 / 2000}
+
+
+def test_clock_leaves_the_warm_up_batch_out_of_the_rate_but_not_out_of_the_cost() -> None:
+    assert values(Clock()) == {"items_per_s": 6 / 1.0, "cpu_s_per_item": 4.0 / 10}
+    one = Observed(1, 1, 1, 1, None, [Batch(4, 2.0, 3.0, None)])
+    series = Clock().read(one)
+    assert Clock().readings[0].reduce(series) == 2.0
+
+
+def test_memory_by_hand() -> None:
+    assert values(Memory()) == {"peak_rss_bytes": 900, "model_rss_bytes": 800}
+
+
+def test_memory_of_this_process_grows_with_an_array() -> None:
+    if Memory().unavailable():
+        pytest.skip("this system has no /proc")
+    import os
+
+    before = rss_bytes(os.getpid())
+    array = np.ones(4_000_000)
+    after = rss_bytes(os.getpid())
+    peak = peak_rss_bytes(os.getpid())
+    assert before is not None
+    assert after is not None
+    assert peak is not None
+    assert after - before > 0.9 * array.nbytes
+    assert peak >= after
+    assert status_bytes(os.getpid(), "VmNothing") is None
+    assert status_bytes(2**22 + 1, "VmRSS") is None
+
+
+def counter(root: Path, name: str, energy_uj: int) -> None:
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "energy_uj").write_text(f"{energy_uj}\n")
+    (folder / "max_energy_range_uj").write_text("1000000\n")
+
+
+def test_rapl_takes_the_difference_and_its_wrap_around(tmp_path: Path) -> None:
+    counter(tmp_path, "intel-rapl:0", 200_000)
+    counter(tmp_path, "intel-rapl:1", 900_000)
+    probe = Rapl(tmp_path)
+    assert probe.unavailable() is None
+    with probe:
+        counter(tmp_path, "intel-rapl:0", 700_000)
+        counter(tmp_path, "intel-rapl:1", 99_999)
+    assert values(probe) == {"energy_j": pytest.approx(0.5 + 0.2)}
+    resumed = Observed(1, 1, 1, 1, None, [], resumed=True)
+    assert probe.read(resumed) == {}
+
+
+def test_rapl_without_counters_is_null_with_the_reason(tmp_path: Path) -> None:
+    reason = Rapl(tmp_path).unavailable()
+    assert reason is not None
+    assert str(tmp_path) in reason
+    (m,) = [m for m in measure.readings({}, {"rapl": reason}) if m.name == "energy_j"]
+    assert (m.value, m.n, m.reason) == (None, 0, reason)
+
+
+def test_missing_series_are_null_with_a_reason() -> None:
+    for m in measure.readings({}, {}):
+        assert m.value is None
+        assert m.reason
+    names = [m.name for m in measure.readings({}, {})]
+    assert len(set(names)) == len(names)

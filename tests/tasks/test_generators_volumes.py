@@ -1,0 +1,135 @@
+"""The generated volumes: pinned, disjoint from training, and holding what the task is about."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tasks.generators import volumes
+
+RECIPE_CASES, RECIPE_SEED = 500, 0  # what submissions/vision_recipes.py trains on
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[volumes.Case]:
+    return volumes.test_cases()
+
+
+@pytest.fixture(scope="module")
+def training() -> list[volumes.Case]:
+    return list(volumes.training_cases(RECIPE_CASES, RECIPE_SEED))
+
+
+def test_the_digest_is_pinned_and_a_second_call_gives_the_same(cases):
+    assert volumes.digest(cases) == volumes.DIGEST
+    assert volumes.digest(volumes.test_cases()) == volumes.DIGEST
+
+
+def test_the_digest_depends_on_every_part(cases):
+    assert volumes.digest(cases[:-1]) != volumes.DIGEST
+    assert volumes.digest(cases[::-1]) != volumes.DIGEST
+
+
+def test_the_test_set_takes_less_than_three_seconds_of_processor_time():
+    began = time.process_time()
+    volumes.test_cases()
+    assert time.process_time() - began < 3
+
+
+def test_shapes_dtypes_and_ranges(cases):
+    for case in cases:
+        assert case.image.shape == case.label.shape == volumes.SHAPE
+        assert (case.image.dtype, case.label.dtype) == (np.float32, np.uint8)
+        assert case.image.min() >= 0
+        assert case.image.max() <= 1
+        levels = case.image * np.float32(volumes.LEVELS)
+        assert np.abs(levels - np.rint(levels)).max() < 1e-3
+        assert case.spacing_mm == volumes.SPACING_MM
+        assert len(volumes.SPACING_MM) == 3
+
+
+def test_twenty_patients_with_two_scans_each_half_of_them_on_each_scanner(cases):
+    assert len({case.item for case in cases}) == len(cases) == 40
+    assert set(Counter(case.patient for case in cases).values()) == {2}
+    assert Counter(case.scanner for case in cases) == {"A": 20, "B": 20}
+    by_patient = itertools.groupby(cases, key=lambda case: case.patient)
+    assert all(len({case.scanner for case in scans}) == 1 for _, scans in by_patient)
+
+
+def test_scanner_b_is_the_minority_of_training(training):
+    assert Counter(case.scanner for case in training) == {"A": 400, "B": 100}
+
+
+def test_scans_of_a_patient_resemble_each_other_more_than_other_patients(cases):
+    def dice(a, b):
+        return 2 * np.sum((a.label == 1) & (b.label == 1)) / (np.sum(a.label == 1) + np.sum(b.label == 1))
+
+    same = [dice(a, b) for a, b in zip(cases[::2], cases[1::2], strict=True)]
+    other = [dice(a, b) for a, b in zip(cases[::2], cases[2::2], strict=False)]
+    assert np.mean(same) > np.mean(other) + 0.1
+    assert all(not np.array_equal(a.image, b.image) for a, b in itertools.combinations(cases, 2))
+
+
+@pytest.mark.parametrize(("label", "present"), [(0, 40), (1, 40), (2, 40), (3, 28)])
+def test_every_scan_has_organ_and_duct_and_some_have_no_nodule(cases, label, present):
+    assert sum(bool((case.label == label).any()) for case in cases) == present
+
+
+@pytest.mark.parametrize("scanner", ["A", "B"])
+def test_both_scanners_have_scans_with_and_without_nodule(cases, scanner):
+    holding = Counter(bool((case.label == 3).any()) for case in cases if case.scanner == scanner)
+    assert holding == {True: 14, False: 6}
+
+
+def test_structures_are_of_the_sizes_they_are_named_for(cases):
+    organ, duct, nodule = (np.array([np.sum(case.label == label) for case in cases]) for label in (1, 2, 3))
+    assert organ.min() > 1000 > duct.max()
+    assert duct.min() > 300
+    assert nodule[nodule > 0].min() > 30
+    assert nodule.max() < 250
+
+
+def test_intensities_of_structures_overlap_and_scanner_b_has_less_contrast(cases):
+    def levels(scanner, label):
+        return np.concatenate([case.image[case.label == label] for case in cases if case.scanner == scanner])
+
+    for scanner, (low, high) in itertools.product("AB", itertools.combinations((1, 2, 3), 2)):
+        assert np.quantile(levels(scanner, low), 0.75) > np.quantile(levels(scanner, high), 0.25)
+    spread = {scanner: levels(scanner, 3).mean() - levels(scanner, 1).mean() for scanner in "AB"}
+    assert spread["B"] < 0.8 * spread["A"]
+
+
+def test_no_test_volume_is_a_training_volume(cases, training):
+    learnt = {case.image.tobytes() for case in training}
+    shapes = {case.label.tobytes() for case in training}
+    assert len(learnt) == len(shapes) == RECIPE_CASES
+    assert not any(case.image.tobytes() in learnt or case.label.tobytes() in shapes for case in cases)
+    assert not {case.patient for case in cases} & {case.patient for case in training}
+    assert not {case.item for case in cases} & {case.item for case in training}
+
+
+def test_training_is_seeded_and_lazy():
+    first, second, other = (next(volumes.training_cases(10**9, seed)) for seed in (7, 7, 8))
+    assert np.array_equal(first.image, second.image)
+    assert not np.array_equal(first.label, other.label)
+
+
+def test_a_longer_training_set_begins_with_the_shorter_one(training):
+    assert volumes.digest(volumes.training_cases(5, RECIPE_SEED)) == volumes.digest(training[:5])
+
+
+def test_random_words_are_those_of_pcg64():
+    stream = volumes.Stream(1, 2, 3)
+    words = np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(volumes.VERSION), 1, 2, 3]))).random(4)
+    assert np.array_equal(stream.uniforms((4,)), words)
+
+
+def test_bells_have_mean_zero_and_variance_one():
+    bells = volumes.Stream(0).bells((200, 1000))
+    assert abs(bells.mean()) < 0.01
+    assert abs(bells.var() - 1) < 0.01
+    assert np.abs(bells).max() <= 2 * np.sqrt(3)
