@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := demo-results
 
 .PHONY: setup check test demo board docs clean
 
@@ -22,12 +23,12 @@ test: check  ## everything; skips are counted at the end
 	$(BIN)/python -m pytest -q
 
 demo: setup  ## score the reference submissions on the embedded suite, show the tables
-	$(BIN)/hallmark run --suite embedded $(patsubst %/submission.toml,%,$(wildcard submissions/*/submission.toml))
-	$(BIN)/hallmark show
-	@echo "Open the board with: make board"
+	$(BIN)/hallmark run --suite embedded --results $(DEMO) $(patsubst %/submission.toml,%,$(wildcard submissions/*/submission.toml))
+	$(BIN)/hallmark show --results $(DEMO)
+	@echo "Open the board on these records with: make board"
 
-board: setup  ## open the leaderboard in the browser
-	$(BIN)/hallmark board
+board: setup  ## open the leaderboard in the browser: on the demo's records if there are any, else on the committed ones
+	$(BIN)/hallmark board --results $(or $(wildcard $(DEMO)),results)
 
 docs: setup  ## write the generated parts of the documentation
 	$(BIN)/python -m suite.document

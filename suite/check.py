@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from suite.errors import InputError, unknown
 from suite.files import total_bytes
@@ -27,6 +28,17 @@ class Checked:
     problems: tuple[str, ...]
     file_bytes: int | None = None
     description: Description | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """As ``hallmark check --json`` prints it."""
+        d = self.description
+        return {
+            "name": self.submission.name,
+            "problems": self.problems,
+            "bytes": self.file_bytes,
+            "dtypes": dict(d.dtypes) if d else None,
+            "parameters": d.parameters if d else None,
+        }
 
 
 def check(submission: Submission, task_names: Collection[str]) -> Checked:

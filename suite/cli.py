@@ -70,24 +70,12 @@ def check(submission: tuple[str, ...], as_json: bool) -> None:
 
     found = [check_one(submissions.find(name), TASKS) for name in submission]
     if as_json:
-        rows = [
-            {
-                "name": c.submission.name,
-                "problems": c.problems,
-                "bytes": c.file_bytes,
-                "dtypes": dict(c.description.dtypes) if c.description else None,
-                "parameters": c.description.parameters if c.description else None,
-            }
-            for c in found
-        ]
-        click.echo(json.dumps({"checks": rows}, indent=1, ensure_ascii=False))
+        click.echo(json.dumps({"checks": [c.summary() for c in found]}, indent=1, ensure_ascii=False))
     for c in found:
         for problem in c.problems:
             click.echo(f"hallmark: {c.submission.name}: {problem.removeprefix(c.submission.name + ': ')}", err=True)
-        if not c.problems and not as_json and c.description:
-            held = ", ".join(f"{name} {text.amount(size, 'B')}" for name, size in sorted(c.description.dtypes.items()))
-            size = f"{text.amount(c.file_bytes, 'B')} on disk, {c.description.parameters} stored parameters"
-            click.echo(f"{c.submission.name}: fine ({size}; {held or 'no tensors'})")
+        if not c.problems and not as_json:
+            click.echo(text.fine(c))
     if any(c.problems for c in found):
         raise click.exceptions.Exit(InputError.exit_code)
 
@@ -166,10 +154,15 @@ def show(submission: str | None, task: tuple[str, ...], results: Path, as_json: 
 
 @app.command(epilog="Example: hallmark verify results/my-model/cifar10-100/20260101-0123456789ab.json")
 @click.argument("record", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--against", type=click.Path(file_okay=False, path_type=Path), help="Compare with a fresh run in this folder."
+)
+@click.option("--tolerance", default=0.005, show_default=True, help="Largest relative difference from the fresh run.")
 @Results
 @AsJson
-def verify(record: tuple[Path, ...], results: Path, as_json: bool) -> None:
+def verify(record: tuple[Path, ...], against: Path | None, tolerance: float, results: Path, as_json: bool) -> None:
     """Recompute every number of records from their outcomes and check every digest; all records without an argument."""
+    from suite.verify import disagreements
     from suite.verify import verify as verify_one
 
     problems: list[dict[str, str]] = []
@@ -183,7 +176,7 @@ def verify(record: tuple[Path, ...], results: Path, as_json: bool) -> None:
     else:
         stored = list(Store(results).scan(on_problem=lambda line: report(str(results), line)))
     for one in stored:
-        lines = verify_one(one, TASKS)
+        lines = verify_one(one, TASKS) + (disagreements(one, Store(against), tolerance) if against else [])
         for line in lines:
             report(str(one.path), line)
         if not lines and not as_json:

@@ -6,13 +6,15 @@ import math
 from collections.abc import Mapping
 
 from suite import measure, outcomes
+from suite.compare import incomparable
 from suite.errors import InputError
 from suite.probes.base import Series
 from suite.record import Measurement, content_digest
-from suite.store import Stored
+from suite.store import Store, Stored
 from suite.task import AnyTask
 
 REL_TOLERANCE = 1e-9
+_SIZES = frozenset({"bytes", "parameters", "bits_per_weight"})
 
 
 def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
@@ -42,6 +44,36 @@ def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
     for name, old in kept.items():
         problems += _differences(old, again[name]) if name in again else [f"measurement {name!r} has no origin"]
     return problems
+
+
+def disagreements(stored: Stored, fresh: Store, tolerance: float) -> list[str]:
+    """Where a record's scores and sizes differ from those of a fresh run of the same submission and task.
+
+    Args:
+        stored: the record to judge.
+        fresh: a store with the fresh run, perhaps of another machine.
+        tolerance: largest difference relative to the larger value; throughput and memory are not compared.
+    """
+    record = stored.record
+    again = fresh.latest(record.manifest.name, record.task)
+    if again is None:
+        return [f"{fresh.root} has no record of {record.manifest.name} on {record.task} to compare with"]
+    why = incomparable(again.record, record)
+    if why:
+        return [f"the fresh run is not comparable: {why}"]
+    if again.record.manifest.fingerprint() != record.manifest.fingerprint():
+        return ["the fresh run scored other weights or inputs: the record is of an older state of the submission"]
+    found = []
+    for m in record.measurements:
+        other = again.record.measurement(m.name)
+        if measure.reading_named(m.name) and m.name not in _SIZES:
+            continue
+        a, b = m.value, other.value if other else None
+        if (a is None) != (b is None):
+            found.append(f"{m.name} is {a}, a fresh run gives {b}")
+        elif a is not None and b is not None and abs(a - b) > tolerance * max(abs(a), abs(b)):
+            found.append(f"{m.name} is {a:.6g}, a fresh run gives {b:.6g} (tolerance {tolerance:g})")
+    return found
 
 
 def _recomputed(stored: Stored, task: AnyTask) -> dict[str, Measurement]:
