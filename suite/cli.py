@@ -249,7 +249,7 @@ def _run_all(work: Sequence[Any], store: Store, quiet: bool) -> tuple[list[Store
     """Run every unit; a failed one is told and kept, and the others go on."""
     from suite.progress import ProgressBar
     from suite.run import run as run_one
-    from suite.text import headline, shown
+    from suite.text import in_short, shown
 
     stored, failures = [], []
     for unit in work:
@@ -264,7 +264,11 @@ def _run_all(work: Sequence[Any], store: Store, quiet: bool) -> tuple[list[Store
         stored.append(finished.stored)
         if not quiet:
             note = "already scored: " if finished.skipped else ""
-            told = shown(finished.stored, store, TASKS) if len(work) == 1 else headline(finished.stored.record)
+            told = (
+                shown(finished.stored, store, TASKS)
+                if len(work) == 1
+                else in_short(finished.stored.record, unit.task.primary)
+            )
             click.echo(f"{note}{told}\n{finished.stored.path}")
     return stored, failures
 

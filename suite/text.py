@@ -105,6 +105,13 @@ def fine(checked: Checked) -> str:
     return f"{checked.submission.name}: fine ({size}; {held or 'no tensors'})"
 
 
+def in_short(record: Record, primary: str) -> str:
+    """What was scored on what, and the primary metric, in one line."""
+    m = record.measurement(primary)
+    value = f"{primary} {amount(m.value, m.unit)} {interval(m.low, m.high)}".rstrip() if m else f"no {primary}"
+    return f"{record.manifest.name} on {record.task}: {value}"
+
+
 def facts(rows: Mapping[str, str]) -> str:
     """Name and value, one a line."""
     width = max(map(len, rows), default=0)
