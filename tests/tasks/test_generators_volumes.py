@@ -87,10 +87,9 @@ def test_both_scanners_have_scans_with_and_without_nodule(cases, scanner):
 
 def test_structures_are_of_the_sizes_they_are_named_for(cases):
     organ, duct, nodule = (np.array([np.sum(case.label == label) for case in cases]) for label in (1, 2, 3))
-    assert organ.min() > 1000 > duct.max()
-    assert duct.min() > 300
+    assert organ.min() > duct.max() > duct.min() > nodule.max()
+    assert organ.max() < 0.25 * np.prod(volumes.SHAPE)
     assert nodule[nodule > 0].min() > 30
-    assert nodule.max() < 250
 
 
 def test_intensities_of_structures_overlap_and_scanner_b_has_less_contrast(cases):
@@ -100,7 +99,7 @@ def test_intensities_of_structures_overlap_and_scanner_b_has_less_contrast(cases
     for scanner, (low, high) in itertools.product("AB", itertools.combinations((1, 2, 3), 2)):
         assert np.quantile(levels(scanner, low), 0.75) > np.quantile(levels(scanner, high), 0.25)
     spread = {scanner: levels(scanner, 3).mean() - levels(scanner, 1).mean() for scanner in "AB"}
-    assert spread["B"] < 0.8 * spread["A"]
+    assert spread["B"] < 0.9 * spread["A"]
 
 
 def test_no_test_volume_is_a_training_volume(cases, training):
