@@ -15,7 +15,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from suite.errors import AnswerError, InfrastructureError, UnitError
 from suite.model import Facts
@@ -25,6 +27,7 @@ from suite.wire import Closed, Garbled, Wire
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _WITHHELD = ("HALLMARK_DATA", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 _LOG_TAIL_BYTES = 4096
+_TEARDOWN_S = 2.0
 
 
 class Child:
@@ -36,26 +39,28 @@ class Child:
         rss_before_load_bytes: resident memory after imports and before the model.
     """
 
-    def __init__(self, order: Mapping[str, Any], time_limit_s: float) -> None:
+    def __init__(self, order: Mapping[str, Any], time_limit_s: float, scratch: Path | None = None) -> None:
         """Start a child and have it load a model.
 
         Args:
             order: format, weights, kind, inputs, device, threads.
             time_limit_s: for everything that this child does, loading included.
+            scratch: folder for its temporary files; None: the system's.
 
         Raises:
             UnitError: the model cannot be loaded.
         """
         self._limit_s = time_limit_s
         self._deadline = time.monotonic() + time_limit_s
+        self._scratch = str((scratch or Path(tempfile.gettempdir())).resolve())
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._process, self._wire = self._start(int(order["threads"]))
         self._seconds = self._cpu_seconds = 0.0
         self.peak_rss_bytes: int | None = None
         try:
-            hello = self._exchange(dict(order), "loading the model")
-            self.facts = Facts(**{**hello["facts"], "notes": tuple(hello["facts"]["notes"])})
-            self.rss_before_load_bytes: int | None = hello["rss_before_load_bytes"]
+            hello = _Hello.read(self._exchange(dict(order), "loading the model"))
+            self.facts = Facts(**hello.facts.model_dump())
+            self.rss_before_load_bytes = hello.rss_before_load_bytes
         except BaseException:
             self.close()
             raise
@@ -68,17 +73,15 @@ class Child:
         """
         ids = [secrets.token_hex(8) for _ in arguments[0]]
         reply = self._exchange({"method": method, "ids": ids, "arguments": list(arguments)}, method)
-        answers, answered = reply.get("answers"), reply.get("ids")
-        if not isinstance(answers, list) or not isinstance(answered, list) or len(answers) != len(answered):
-            raise UnitError(f"the model's process sent no list of answers to {method}")
-        if len(answers) != len(ids) or set(answered) != set(ids):
-            raise UnitError(
-                f"{len(ids)} items were sent to {method} and {len(answers)} answers came; one each is needed"
-            )
-        self._seconds += float(reply["seconds"])
-        self._cpu_seconds += float(reply["cpu_seconds"])
+        answers = reply.pop("answers", None)
+        done = _Done.read(reply)
+        if not isinstance(answers, list) or len(answers) != len(ids) or sorted(done.ids) != sorted(ids):
+            count = len(answers) if isinstance(answers, list) else 0
+            raise UnitError(f"{len(ids)} items were sent to {method} and {count} answers came; one each is needed")
+        self._seconds += done.seconds
+        self._cpu_seconds += done.cpu_seconds
         self.peak_rss_bytes = peak_rss_bytes(self._process.pid)
-        by_id = dict(zip(answered, answers, strict=True))
+        by_id = dict(zip(done.ids, answers, strict=True))
         return [by_id[i] for i in ids]
 
     def take_cost(self) -> tuple[float, float]:
@@ -114,6 +117,7 @@ class Child:
         environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
         environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
         environment.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
+        environment["TMPDIR"] = self._scratch
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
         with theirs:
             try:
@@ -121,12 +125,16 @@ class Child:
                     [sys.executable, "-m", "suite.worker", str(theirs.fileno()), str(os.getpid())],
                     pass_fds=[theirs.fileno()],
                     env=environment,
-                    cwd=tempfile.gettempdir(),
+                    cwd=self._scratch,
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,
                     stderr=self._log,
                 )
-            except OSError as error:
+            except BaseException as error:
+                ours.close()
+                self._log.close()
+                if not isinstance(error, OSError):
+                    raise
                 raise InfrastructureError(f"cannot start the model's process: {error.strerror}") from None
         return process, Wire(ours)
 
@@ -148,11 +156,16 @@ class Child:
         if not isinstance(reply, dict):
             raise UnitError(f"the model's process sent something unreadable while {_gerund(doing)}")
         if "error" in reply:
-            raise AnswerError(f"{_gerund(doing)} failed: {reply['error']}", reply.get("index"))
+            failed = _Failed.read(reply)
+            raise AnswerError(f"{_gerund(doing)} failed: {failed.error}", failed.index)
         return reply
 
     def _cause_of_death(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(timeout=_TEARDOWN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return "it closed its connection without ending, and was ended"
         if code < 0:
             import signal
 
@@ -161,6 +174,46 @@ class Child:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return f"exit code {code}" + (f", its last line: {lines[-1][:300]}" if lines else "")
+
+
+class _Reply(BaseModel):
+    """What the child may say, checked: nothing of it is trusted."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    @classmethod
+    def read(cls, reply: dict[str, Any]) -> Self:
+        try:
+            return cls.model_validate(reply)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UnitError(f"the model's process sent something unreadable: {where}: {first['msg']}") from None
+
+
+class _Facts(_Reply):
+    dtype: str
+    engine: str
+    context: int | None
+    vocabulary: int | None
+    bos: int | None
+    notes: list[str]
+
+
+class _Hello(_Reply):
+    facts: _Facts
+    rss_before_load_bytes: int | None
+
+
+class _Done(_Reply):
+    ids: list[str]
+    seconds: float = Field(gt=0)
+    cpu_seconds: float = Field(ge=0)
+
+
+class _Failed(_Reply):
+    error: str
+    index: int | None = Field(ge=0)
 
 
 def _gerund(doing: str) -> str:

@@ -6,6 +6,7 @@ infrastructure.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -18,8 +19,7 @@ import suite
 from suite import submission as submissions
 from suite.errors import HallmarkError, InputError, UnitError, unknown
 from suite.selection import named, tasks_for
-from suite.store import Store, Stored
-from suite.store import load as load_record
+from suite.store import Store, Stored, readable
 from tasks import SUITES, TASKS
 
 RESULTS = Path("results")
@@ -133,7 +133,10 @@ def show(submission: str | None, task: tuple[str, ...], results: Path, as_json: 
     """Show a submission's measurements with intervals, beside its parent's; every family without an argument."""
     store = Store(results)
     if submission is None:
-        _show_families(store, task, as_json)
+        from suite import family
+
+        lines = family.lines(store, {name: named(name, TASKS) for name in task} or TASKS, on_problem=_warn)
+        click.echo(_records_json([line.stored for line in lines]) if as_json else family.tables(lines))
         return
     name = submissions.find(submission).name if Path(submission).exists() else submission
     names = sorted({s.record.task for s in store.scan(name, on_problem=_warn)})
@@ -172,7 +175,7 @@ def verify(record: tuple[Path, ...], against: Path | None, tolerance: float, res
         click.echo(f"hallmark: {where}: {line.removeprefix(where + ': ')}", err=True)
 
     if record:
-        stored = [load_record(path) for path in record]
+        stored = readable(record, lambda path, line: report(str(path), line))
     else:
         stored = list(Store(results).scan(on_problem=lambda line: report(str(results), line)))
     for one in stored:
@@ -222,9 +225,15 @@ def machine(as_json: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: every expected failure is one line on standard error and an exit code."""
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         sys.exit(app(args=arguments, prog_name="hallmark", standalone_mode=False) or 0)
     except HallmarkError as error:
         _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(InputError.exit_code)
     except click.ClickException as error:
         verb = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "hallmark"
         _fail(f"{error.format_message()} See {verb} --help.", InputError.exit_code)
@@ -271,21 +280,6 @@ def _run_all(work: Sequence[Any], store: Store, quiet: bool) -> tuple[list[Store
             )
             click.echo(f"{note}{told}\n{finished.stored.path}")
     return stored, failures
-
-
-def _show_families(store: Store, task: Sequence[str], as_json: bool) -> None:
-    """One table a kind, each child under its parent."""
-    from suite import family, text
-
-    lines = family.lines(store, {name: named(name, TASKS) for name in task} or TASKS, on_problem=_warn)
-    if not lines:
-        raise InputError(f"no records under {store.root}; make some: hallmark run SUBMISSION --results {store.root}")
-    if as_json:
-        click.echo(_records_json([line.stored for line in lines]))
-        return
-    for kind in sorted({line.stored.record.manifest.kind for line in lines}):
-        rows = [family.row(line) for line in lines if line.stored.record.manifest.kind == kind]
-        click.echo(f"{kind}\n{text.table(family.HEADER, rows)}\n")
 
 
 def _records_json(stored: Sequence[Stored], **more: Any) -> str:

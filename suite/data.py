@@ -8,6 +8,7 @@ whose digest is pinned as well. A wrong digest is an error that names both.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -101,9 +102,12 @@ class Dataset:
                 f"data set {self.name!r} is not here: looked in {looked}; no hub has it. "
                 f"Put {', '.join(self.files)} into a folder {self.name}/ and set {MIRROR_VARIABLE} to the folder above"
             )
+        for noisy in ("huggingface_hub", "datasets"):
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         try:
-            from datasets import load_dataset
+            from datasets import disable_progress_bars, load_dataset
 
+            disable_progress_bars()
             table = load_dataset(self.hub.repo, self.hub.config, split=self.hub.split, revision=self.hub.revision)
         except Exception as error:  # the hub's client raises many types; the user needs one line
             raise InputError(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suite import text
 from suite.compare import Paired, beside_parent
+from suite.errors import InputError
 from suite.paired import Difference
 from suite.record import Measurement, Record
 from suite.store import Store, Stored
@@ -51,6 +52,21 @@ def lines(store: Store, tasks: Mapping[str, AnyTask], on_problem: Callable[[str]
             if primary is not None:
                 found.append(Line(of_task[name], depth, primary, _difference(of_task[name], store, task)))
     return found
+
+
+def tables(found: Sequence[Line]) -> str:
+    """One table a kind of model.
+
+    Raises:
+        InputError: there are no lines.
+    """
+    if not found:
+        raise InputError("no records there; make some: hallmark run SUBMISSION, or give --results DIR")
+    parts = []
+    for kind in sorted({line.stored.record.manifest.kind for line in found}):
+        rows = [row(line) for line in found if line.stored.record.manifest.kind == kind]
+        parts.append(f"{kind}\n{text.table(HEADER, rows)}\n")
+    return "\n".join(parts)
 
 
 def row(line: Line) -> list[str]:

@@ -20,7 +20,7 @@ RESERVED = frozenset({"tasks"})  # results/tasks/ describes tasks, so no submiss
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Compression(_Strict):
@@ -84,7 +84,7 @@ class Manifest(_Strict):
     """language, segmentation or classification."""
     format: str
     """A key of ``hallmark list formats``."""
-    weights: str
+    weights: str = Field(pattern=r"^[^\x00-\x1f]+$")
     """File or folder beside the manifest, ``data:NAME[/path]`` in the local mirror, or ``hub:org/name@revision``."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     r"""One file: its sha256. A folder: sha256 of the sorted lines ``<sha256>  <relative path>\n``."""
@@ -129,8 +129,9 @@ class Manifest(_Strict):
         path = path / FILE_NAME if path.is_dir() else path
         try:
             fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise InputError(f"no manifest at {path}; a submission is a folder with a {FILE_NAME}") from None
+        except OSError as error:
+            why = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+            raise InputError(f"no manifest at {path}{why}; a submission is a folder with a {FILE_NAME}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is not valid TOML: {error}") from None
         try:

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+
+PRESENTATION = frozenset(
+    f"{name}.py"
+    for name in ("board", "catalogue", "check", "cli", "document", "family", "index", "progress", "text", "verify")
+)
+
+
+@functools.cache
+def code_digest(tasks_package: str) -> str:
+    """sha256 over the sources that compute: this package without its presentation, and the tasks' package."""
+    folders = [Path(__file__).parent, Path(sys.modules[tasks_package].__file__ or "").parent]
+    state = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            if path.parent != folders[0] or path.name not in PRESENTATION:
+                state.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()
 
 
 def source_state() -> dict[str, Any]:

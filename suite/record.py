@@ -19,7 +19,7 @@ Source = Literal["measured", "predictions", "imported"]
 
 
 class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Measurement(_Stored):
@@ -85,6 +85,8 @@ class Provenance(_Stored):
     """Path that computed: `plain`, or `tree` where contexts are shared."""
     observed_dtype: str | None
     """Dtype that holds most of the loaded parameters, read from the tensors."""
+    notes: tuple[str, ...] = ()
+    """What the loader found worth telling, e.g. that this runtime expands the weights on load (storage only)."""
 
 
 class Record(_Stored):
@@ -144,8 +146,8 @@ def read(content: bytes, where: str) -> Record:
         InputError: not JSON, another schema version (says which), an unknown key or a wrong value.
     """
     try:
-        fields: Any = json.loads(content)
-    except ValueError as error:
+        fields: Any = json.loads(content, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not valid JSON: {error}") from None
     version = fields.get("schema_version") if isinstance(fields, dict) else None
     if version != SCHEMA_VERSION:
@@ -159,6 +161,10 @@ def read(content: bytes, where: str) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def content_digest(content: bytes) -> str:

@@ -55,6 +55,7 @@ def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None)
     """
     name, task = unit.prepared.submission.name, unit.task
     with store.unit(unit.key) as journal:
+        store.describe_task(task.name, task.description())
         before = store.of_unit(unit.key, name, task.name)
         if before is not None and not unit.options.again:
             return Finished(before, skipped=True)
@@ -66,7 +67,6 @@ def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None)
             files[READINGS_SUFFIX] = outcomes.to_parquet(_series_table(asked.series))
         new = _record(unit, asked, measurements, files, before)
         path = store.publish(new, files, journal)
-        store.describe_task(task.name, task.description())
     return Finished(load_record(path), skipped=False)
 
 
@@ -86,7 +86,7 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress) -> _Asked:
     started, clock = datetime.now(UTC), time.monotonic()
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(make()) for make in PROBES.values()]
-        child = stack.enter_context(_child(unit))
+        child = stack.enter_context(_child(unit, journal))
         tables, resumed = _all_batches(unit, child, journal, progress)
     series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
     return _Asked(_in_task_order(tables), series, why_not, child.facts, started, time.monotonic() - clock)
@@ -101,7 +101,7 @@ def _record(
         manifest=unit.prepared.submission.manifest,
         task=task.name,
         task_version=task.version,
-        protocol=unit.protocol,
+        protocol=task.protocol(unit.prepared.context or asked.facts.context, asked.facts.bos is not None),
         data_sha256=task.dataset.content_sha256,
         generated_data=task.dataset.generated,
         machine=unit.machine,
@@ -114,6 +114,7 @@ def _record(
             seconds=round(asked.seconds, 3),
             engine=asked.facts.engine,
             observed_dtype=asked.facts.dtype,
+            notes=asked.facts.notes,
         ),
         sandbox="none",
         source="measured",
@@ -125,7 +126,7 @@ def _record(
     )
 
 
-def _child(unit: Unit) -> Child:
+def _child(unit: Unit, journal: Journal) -> Child:
     manifest = unit.prepared.submission.manifest
     order = {
         "format": manifest.format,
@@ -135,7 +136,7 @@ def _child(unit: Unit) -> Child:
         "device": unit.machine.device,
         "threads": unit.machine.threads,
     }
-    return Child(order, unit.options.time_limit_s)
+    return Child(order, unit.options.time_limit_s, journal.scratch())
 
 
 def _all_batches(unit: Unit, child: Child, journal: Journal, progress: Progress) -> tuple[list[pa.Table], bool]:

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +68,20 @@ class Journal:
         self._folder = folder
 
     def batch(self, number: int) -> pa.Table | None:
-        """The rows of a finished batch, None if it is not finished."""
+        """The rows of a finished batch; None if it is not finished, or was torn by a power cut."""
         path = self._folder / f"{number:07d}.parquet"
-        return outcomes.from_parquet(path.read_bytes(), str(path)) if path.exists() else None
+        try:
+            return outcomes.from_parquet(path.read_bytes(), str(path))
+        except (FileNotFoundError, InputError):
+            return None
+
+    def scratch(self) -> Path:
+        """An empty folder for the child's temporary files; what a killed run left in it is gone."""
+        folder = self._folder / "scratch"
+        with disk_errors(self._folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        return folder
 
     def keep(self, number: int, table: pa.Table) -> pa.Table:
         """Keep a finished batch; once this returns, it survives a crash. Gives it as `batch` will read it."""
@@ -78,6 +89,7 @@ class Journal:
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             _write_synced(self._folder / f"{number:07d}.parquet", content)
+            _sync_folder(self._folder)
         return outcomes.from_parquet(content, f"batch {number}")
 
     def stage(self, files: Mapping[str, bytes]) -> None:
@@ -113,7 +125,7 @@ class Store:
         self, submission: str | None = None, task: str | None = None, on_problem: Callable[[str], None] | None = None
     ) -> Iterator[Stored]:
         """All readable records, oldest file name first; unreadable ones are told to `on_problem` and passed over."""
-        pattern = f"{_folder_name(submission) if submission else '*'}/{_folder_name(task) if task else '*'}/*.json"
+        pattern = f"{folder_name(submission) if submission else '*'}/{folder_name(task) if task else '*'}/*.json"
         for path in sorted(self.root.glob(pattern)):
             if path.relative_to(self.root).parts[0].startswith("."):
                 continue
@@ -139,19 +151,23 @@ class Store:
         from filelock import FileLock
 
         folder = self.root / JOURNAL
+        lock = FileLock(folder / f"{unit_key}.lock")
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{unit_key}.lock"):
+            lock.acquire()
+        try:
             journal = Journal(folder / unit_key)
             self.finish(journal)
             yield journal
+        finally:
+            lock.release()
 
     def publish(self, new: Record, tables: Mapping[str, bytes], journal: Journal) -> Path:
         """Publish a record with its Parquet files (suffix to content), clear the journal, return the JSON's path."""
         content = record.write(new)
         day = new.provenance.started[:10].replace("-", "")
         stem = f"{day}-{record.content_digest(content)[:12]}"
-        folder = f"{_folder_name(new.manifest.name)}/{_folder_name(new.task)}"
+        folder = f"{folder_name(new.manifest.name)}/{folder_name(new.task)}"
         files = {f"{folder}/{stem}{suffix}": table for suffix, table in tables.items()}
         journal.stage({**files, f"{folder}/{stem}.json": content})
         self.finish(journal)
@@ -172,7 +188,7 @@ class Store:
 
     def describe_task(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write ``tasks/<task>.json``: what the board shows of a task (title, licence, chance level, protocol)."""
-        path = self.root / TASKS / f"{_folder_name(name)}.json"
+        path = self.root / TASKS / f"{folder_name(name)}.json"
         content = (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
         if path.exists() and path.read_bytes() == content:
             return
@@ -192,6 +208,23 @@ def load(path: Path) -> Stored:
     except OSError as error:
         raise InputError(f"no record at {path}: {error.strerror}") from None
     return Stored(path, record.read(content, str(path)))
+
+
+def readable(paths: Iterable[Path], on_problem: Callable[[Path, str], None]) -> list[Stored]:
+    """The readable ones of these record files; a file that is there and cannot be read is told to `on_problem`.
+
+    Raises:
+        InputError: a path is no file.
+    """
+    found = []
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"no record at {path}; name a record's JSON file")
+        try:
+            found.append(load(path))
+        except InputError as error:
+            on_problem(path, str(error))
+    return found
 
 
 @contextmanager
@@ -218,7 +251,7 @@ def _checked_table(path: Path, expected: str | None) -> pa.Table:
     return outcomes.from_parquet(content, str(path))
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
     """A task or submission name as a folder name: percent-encoded, never hidden, never a way out."""
     return quote(name, safe="").replace(".", "%2E", 1) if name.startswith(".") else quote(name, safe="")
 

@@ -81,7 +81,13 @@ class Submission:
             raise InputError(
                 f"{self.name}: parent = {name!r} is neither {places[0]} nor {places[1]}; add it, or correct the name"
             )
-        return load(found)
+        parent = load(found)
+        if parent.manifest.kind != self.manifest.kind or name == self.name:
+            what = "it names itself" if name == self.name else f"that is a {parent.manifest.kind} model"
+            raise InputError(
+                f"{self.name}: parent = {name!r} but {what}; name the {self.manifest.kind} model it was made from"
+            )
+        return parent
 
 
 def load(folder: Path) -> Submission:
@@ -97,7 +103,7 @@ def find(name_or_folder: str) -> Submission:
         InputError: there is none, with the nearest names.
     """
     path = Path(name_or_folder)
-    if path.exists():
+    if (path / FILE_NAME).exists() or path.is_file():
         return load(path)
     if len(path.parts) == 1 and (FOLDER / path / FILE_NAME).is_file():
         return load(FOLDER / path)

@@ -64,8 +64,8 @@ class Task(abc.ABC, Generic[ModelT]):
     chance: float | None = None
 
     @abc.abstractmethod
-    def protocol(self, context: int | None) -> str:
-        """Id of how it is scored, where there are several ways; `context`: the model's, in tokens."""
+    def protocol(self, context: int | None, bos: bool = True) -> str:
+        """Id of how it is scored; `context`: tokens that the model takes; `bos`: whether it has a BOS token."""
 
     @abc.abstractmethod
     def examples(self, model: ModelT) -> Sequence[Example]:
@@ -78,6 +78,14 @@ class Task(abc.ABC, Generic[ModelT]):
     @abc.abstractmethod
     def row(self, example: Example, answer: Any) -> Row:
         """The outcome columns of one item: scalars and one-dimensional arrays, enough to recompute every metric."""
+
+    def fetch(self) -> None:
+        """Get the data where the mirror lacks it and verify its content; called before any unit starts.
+
+        Raises:
+            InputError: it cannot be had; says where it was looked for.
+        """
+        return
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Why this model cannot take this task, or ``None``; asked before any unit starts.

@@ -91,6 +91,7 @@ def headline(record: Record) -> str:
         f"limit {record.limit}" if record.limit else "",
         "generated data" if record.generated_data else "",
         record.source if record.source != "measured" else "",
+        *record.provenance.notes,
     ]
     extra = "".join(f", {note}" for note in notes if note)
     where = f"{record.machine.device}, {record.machine.threads} thread(s), machine {record.machine.id}"

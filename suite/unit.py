@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +17,14 @@ from suite.files import total_bytes, unsafe_files
 from suite.formats import LOADERS
 from suite.formats.base import Description, Loader
 from suite.manifest import canonical_json
+from suite.provenance import code_digest
 from suite.record import Machine
 from suite.submission import Submission
 from suite.task import AnyTask
 
 SCORING_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
+LANGUAGE_PACKAGES = ("torch", "transformers", "tokenizers")
+MAX_TIME_LIMIT_S = 1e7
 PROTOCOL_VERSION = 1  # of the run itself: how batches are cut and items permuted
 
 
@@ -55,6 +59,7 @@ class Prepared:
     description: Description
     file_bytes: int
     parent_parameters: int
+    parent_fingerprint: str | None = None
 
     @property
     def context(self) -> int | None:
@@ -88,8 +93,10 @@ class Unit:
     @property
     def packages(self) -> dict[str, str]:
         """Versions of the packages that compute, this one included."""
-        names = sorted({*self.prepared.loader.packages, *SCORING_PACKAGES})
-        return {"hallmark-bench": suite.__version__, **{name: _version(name) for name in names}}
+        extra = LANGUAGE_PACKAGES if self.task.kind == "language" else ()
+        names = sorted({*self.prepared.loader.packages, *SCORING_PACKAGES, *extra})
+        own = {"python": platform.python_version(), "hallmark-bench": suite.__version__}
+        return own | {name: version for name in names if (version := _version(name)) != "absent"}
 
     @cached_property
     def key(self) -> str:
@@ -106,6 +113,8 @@ class Unit:
             "packages": self.packages,
             "machine": self.machine.id,
             "run": PROTOCOL_VERSION,
+            "code": code_digest(type(self.task).__module__.split(".")[0]),
+            "parent": self.prepared.parent_fingerprint,
         }
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 
@@ -123,10 +132,11 @@ def prepare(submission: Submission) -> Prepared:
         raise InputError(f"{submission.name}: {problems[0]}" + (f" ({len(problems) - 1} more)" if problems[1:] else ""))
     description = loader.describe(weights)
     parent = submission.parent()
-    parent_parameters = description.parameters
-    if parent is not None:
-        parent_parameters = loader_of(parent).describe(parent.verified_weights()).parameters
-    return Prepared(submission, weights, loader, description, total_bytes(weights), parent_parameters)
+    size = total_bytes(weights)
+    if parent is None:
+        return Prepared(submission, weights, loader, description, size, description.parameters)
+    parameters = loader_of(parent).describe(parent.verified_weights()).parameters
+    return Prepared(submission, weights, loader, description, size, parameters, parent.manifest.fingerprint())
 
 
 def loader_of(submission: Submission) -> Loader:
@@ -169,6 +179,8 @@ def units(submissions: Sequence[Submission], tasks: Sequence[AnyTask], named: bo
     Raises:
         InputError: anything that can be refused before the first unit starts.
     """
+    if not 0 < options.time_limit_s <= MAX_TIME_LIMIT_S:
+        raise InputError(f"--time-limit {options.time_limit_s:g} must be above 0 and at most {MAX_TIME_LIMIT_S:g} s")
     here = machine.observe(options.device, options.threads)
     ready = [prepare(submission) for submission in submissions]
     found = []
@@ -187,6 +199,8 @@ def units(submissions: Sequence[Submission], tasks: Sequence[AnyTask], named: bo
             missing = task.dataset.missing()
             if missing and task.dataset.hub is None:
                 raise InputError(f"the data of task {task.name!r} is not here: {missing}; it needs {_needs(task)}")
+            if missing:
+                task.fetch()
             task.dataset.check_files()
             found.append(Unit(prepared, task, here, options))
     return found

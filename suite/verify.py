@@ -10,7 +10,7 @@ from suite.compare import incomparable
 from suite.errors import InputError
 from suite.probes.base import Series
 from suite.record import Measurement, content_digest
-from suite.store import Store, Stored
+from suite.store import Store, Stored, folder_name
 from suite.task import AnyTask
 
 REL_TOLERANCE = 1e-9
@@ -28,6 +28,7 @@ def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
     digest = content_digest(stored.path.read_bytes())
     if not stored.path.stem.endswith(f"-{digest[:12]}"):
         problems.append(f"its content has digest {digest[:12]}, its name says otherwise: the file was changed")
+    problems += _misplaced(stored)
     if record.source == "imported":
         return [*problems, "imported, not measured here: nothing to recompute it from"]
     task = tasks.get(record.task)
@@ -39,6 +40,7 @@ def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
         again = _recomputed(stored, task)
     except InputError as error:
         return [*problems, str(error)]
+    problems += _contradictions(stored, task)
     kept = {m.name: m for m in record.measurements}
     problems += [f"measurement {name!r} is missing" for name in again if name not in kept]
     for name, old in kept.items():
@@ -74,6 +76,30 @@ def disagreements(stored: Stored, fresh: Store, tolerance: float) -> list[str]:
         elif a is not None and b is not None and abs(a - b) > tolerance * max(abs(a), abs(b)):
             found.append(f"{m.name} is {a:.6g}, a fresh run gives {b:.6g} (tolerance {tolerance:g})")
     return found
+
+
+def _misplaced(stored: Stored) -> list[str]:
+    """Folders and date of the path that are not the record's."""
+    record, path = stored.record, stored.path.resolve()
+    expected = {
+        "submission": (path.parent.parent.name, folder_name(record.manifest.name)),
+        "task": (path.parent.name, folder_name(record.task)),
+        "date": (path.stem[:8], record.provenance.started[:10].replace("-", "")),
+    }
+    return [f"it lies under {what} {a!r} and is of {b!r}" for what, (a, b) in expected.items() if a != b]
+
+
+def _contradictions(stored: Stored, task: AnyTask) -> list[str]:
+    """Facts of the record that the task or the record's own tables contradict."""
+    record, names = stored.record, [m.name for m in stored.record.measurements]
+    rows = stored.outcomes().num_rows
+    checks = {
+        "data_sha256": (record.data_sha256, task.dataset.content_sha256),
+        "generated_data": (record.generated_data, task.dataset.generated),
+        "number of distinct measurements": (len(set(names)), len(names)),
+        "limit": (record.limit, record.limit if record.limit is None else max(record.limit, rows)),
+    }
+    return [f"{what} is {a!r}, expected {b!r}" for what, (a, b) in checks.items() if a != b]
 
 
 def _recomputed(stored: Stored, task: AnyTask) -> dict[str, Measurement]:

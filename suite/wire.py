@@ -71,7 +71,7 @@ class Wire:
             header = json.loads(self._read(length, deadline))
             shapes = [(str(dtype), tuple(int(n) for n in shape)) for dtype, shape in header["arrays"]]
             body = header["body"]
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise Garbled(str(error)) from None
         return _unpack(body, [self._array(dtype, shape, deadline) for dtype, shape in shapes])
 

@@ -64,7 +64,7 @@ class MultipleChoice(Task[LanguageModel]):
         self.name, self.title, self.version, self.dataset = name, title, version, dataset
         self._load, self.chance, self.metrics = load, chance, metrics
 
-    def protocol(self, context: int | None) -> str:
+    def protocol(self, context: int | None, bos: bool = True) -> str:
         """One way only."""
         return "loglikelihood/0-shot"
 

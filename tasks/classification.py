@@ -47,7 +47,11 @@ class Classification(Task[Classifier]):
         self._shape, self._classes, self._load = shape, classes, load
         self.chance = 1 / classes
 
-    def protocol(self, context: int | None) -> str:
+    def fetch(self) -> None:
+        """Read the data once."""
+        next(iter(self._load()))
+
+    def protocol(self, context: int | None, bos: bool = True) -> str:
         """One way only."""
         return "native"
 

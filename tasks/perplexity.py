@@ -70,9 +70,13 @@ class Documents(Perplexity):
         self.name, self.title, self.dataset, self.version = name, title, dataset, version
         self._texts = texts
 
-    def protocol(self, context: int | None) -> str:
+    def fetch(self) -> None:
+        """Read the documents once."""
+        self._texts()
+
+    def protocol(self, context: int | None, bos: bool = True) -> str:
         """Documents, the model's context, BOS before each."""
-        return f"docs/{context or 'any'}/bos-each"
+        return f"docs/{context or 'any'}/bos-{'each' if bos else 'none'}"
 
     def examples(self, model: LanguageModel) -> Sequence[Example]:
         """One example a window; its cluster is the document."""
@@ -105,9 +109,14 @@ class OneText(Perplexity):
         self.name, self.title, self.dataset, self.version = name, title, dataset, "1"
         self._text, self._id, self._window_tokens = text, protocol_id, window
 
-    def protocol(self, context: int | None) -> str:
+    def fetch(self) -> None:
+        """Read the text once."""
+        self._text()
+
+    def protocol(self, context: int | None, bos: bool = True) -> str:
         """The literature's id with the window that this model really gets."""
-        return f"{self._id}/{min(self._window_tokens, context or self._window_tokens)}/nonoverlap/bos-once"
+        size = min(self._window_tokens, context or self._window_tokens)
+        return f"{self._id}/{size}/nonoverlap/bos-{'once' if bos else 'none'}"
 
     def examples(self, model: LanguageModel) -> Sequence[Example]:
         """One example a whole window; its cluster is the section that its first token lies in."""

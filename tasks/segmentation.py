@@ -42,7 +42,7 @@ class Segmentation(Task[Segmenter]):
         self.name, self.title, self.version, self.dataset = name, title, version, dataset
         self._shape, self._classes, self._load, self.metrics = shape, classes, load, metrics
 
-    def protocol(self, context: int | None) -> str:
+    def protocol(self, context: int | None, bos: bool = True) -> str:
         """One way only."""
         return "native/argmax"
 

@@ -23,11 +23,21 @@ def misfit(
         shape: of one input.
         output: of one answer.
     """
-    declared = manifest.inputs
+    return _declared_misfit(manifest, shape, output[0]) or _stated_misfit(signature, shape, output)
+
+
+def _declared_misfit(manifest: Manifest, shape: tuple[int, ...], classes: int) -> str | None:
+    declared, how = manifest.inputs, manifest.inputs.normalisation
     if declared.shape is not None and declared.shape != shape:
         return f"it takes inputs of shape {list(declared.shape)}, the task gives {list(shape)}"
-    if declared.classes is not None and declared.classes != output[0]:
-        return f"it has {declared.classes} classes, the task {output[0]}"
+    if declared.classes is not None and declared.classes != classes:
+        return f"it has {declared.classes} classes, the task {classes}"
+    if how is not None and {len(how.mean), len(how.std)} - {1, shape[0]}:
+        return f"it declares {len(how.mean)} means and {len(how.std)} stds, the task has {shape[0]} channel(s)"
+    return None
+
+
+def _stated_misfit(signature: Signature | None, shape: tuple[int, ...], output: tuple[int, ...]) -> str | None:
     if signature is None:
         return None
     if not _matches(signature.input_shape[1:], shape):

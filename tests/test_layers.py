@@ -30,7 +30,11 @@ ALLOWED = {
     "suite.metrics": ("suite.errors", "suite.metrics", "suite.outcomes", "suite.stats"),
     "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model"),
     "suite.store": ("suite.errors", "suite.record", "suite.outcomes"),
-    "suite.formats": ("suite.errors", "suite.manifest", "suite.model", "suite.files", "suite.formats", "suite.fakes"),
+    "suite.engine": ("suite.errors", "suite.model", "suite.engine"),
+    "suite.formats": (
+        *("suite.errors", "suite.manifest", "suite.model", "suite.files", "suite.formats", "suite.fakes"),
+        "suite.engine",
+    ),
     "suite.fakes": ("suite.errors", "suite.manifest", "suite.model"),
     "suite.worker": (
         *("suite.errors", "suite.data", "suite.manifest", "suite.model", "suite.wire"),

@@ -18,6 +18,7 @@ Forward = Callable[[NDArray[np.float32]], Array]
 _BATCH_BYTES = 1 << 25  # of input a forward, whatever the caller's list holds
 _BATCH_ITEMS = 64
 _CLASS_AXIS = 1
+_SURELY_PROBABILITIES = 1e-5
 _SUM_TOLERANCE = 1e-3
 
 
@@ -77,9 +78,11 @@ class _Network:
                 f"the model gives {outputs.shape[_CLASS_AXIS]} classes, not the {classes} of inputs.classes; correct it"
             )
         outputs = outputs[:given].astype(np.float64)
-        if self.inputs.output == "logits":
-            return _softmax(outputs)
         sums = outputs.sum(axis=_CLASS_AXIS)
+        if self.inputs.output == "logits":
+            if outputs.min(initial=0.0) >= 0 and np.abs(sums - 1).max(initial=0.0) < _SURELY_PROBABILITIES:
+                raise UnitError('the output sums to 1, these are probabilities: set inputs.output = "probabilities"')
+            return _softmax(outputs)
         if outputs.min(initial=0.0) < 0 or np.abs(sums - 1).max(initial=0.0) > _SUM_TOLERANCE:
             raise UnitError('the model\'s output does not sum to 1 over the classes; set inputs.output = "logits"')
         return outputs

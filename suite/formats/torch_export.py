@@ -47,7 +47,10 @@ class TorchExport:
 
     def describe(self, weights: Path) -> Description:
         """Tensors and shapes as the archive's JSON states them."""
-        return Archive.open(weights).describe()
+        try:
+            return Archive.open(weights).describe()
+        except (StopIteration, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"{weights.name}: its program is unreadable: {one_line(error)}; export it again") from None
 
     def load(self, weights: Path, kind: Kind, inputs: Inputs, place: Place) -> Model:
         """The program, loaded from a cleaned copy.

@@ -1,10 +1,10 @@
 """Stories in a small made-up language: text to predict and questions to answer, without any download.
 
-A story has three people; each owns a coloured thing and carries it about. Its sentences can be predicted by looking
-back (which colour, whose thing, where it is now: *recall*), by having memorised the world (where a village lies, what
-one buys there, which animal makes which sound, who works with what: *fact*), or by grammar (number and gender across a
-distracting noun: *agreement*). Some villages are mentioned often and some hardly ever. Two dialects differ in word
-order, verbs, sounds and villages; *south* is a sixth of the training text and half of the test.
+A story has one or two people; each owns a coloured thing and carries it about. Its sentences can be predicted by
+looking back (which colour, whose thing, where it is now: *recall*), by having memorised the world (where a village
+lies, what one buys there, which animal makes which sound, who carries what: *fact*), or by grammar (number and gender
+across a distracting noun: *agreement*). Some villages are mentioned often and some hardly ever. Two dialects differ in
+word order, verbs, sounds and villages; *south* is a sixth of the training text and half of the test.
 
 Every sentence tells one combination of words (person, colour, thing), and a hash of the combination says whether it
 belongs to the training or to the test side: the sides share no sentence. All draws go through `random.Random.random`,
@@ -23,8 +23,8 @@ from typing import NamedTuple, TypeVar
 
 VERSION = "1"
 DIGESTS = {  # of this version's test documents and items, as `digest` computes them
-    "documents": "",
-    "items": "",
+    "documents": "0bbcf4cc4b3a2367326f529e8ae3875e642f5bd05d3cfead38512d8fccc986e6",
+    "items": "70b6172bf564eddce28d4e52a0df4f3faf2572e17df70a39c221c59c2d61e6c4",
 }
 DIALECTS = ("north", "south")
 SKILLS = {
@@ -40,7 +40,6 @@ _SOUTH_SHARE, _CONNECTED = 0.17, 0.3  # of the training stories; of the sentence
 _WORDS = (150, 185)  # a story ends at the first sentence that reaches a length drawn from this range
 _BEFORE = (1, 8)  # sentences between the introduction and the question of an item
 _TEST_IN = 4  # one combination in so many belongs to the test side
-_OWNERS = 3
 _PLAN = ("move", "colour", "owner", "place") * 3 + ("land", "good") * 2 + ("sound", "tool", "self", "number")
 _WORLD_TEXT = """
 men: Adam, Boris, Cedric, Dorian, Edgar, Felix, Gregor, Hugo, Ivan, Jasper, Konrad, Uncle Piers
@@ -51,7 +50,7 @@ places: mill, barn, church, orchard, harbour, old stone bridge, tavern, forge, s
 crafts: oven, hammer, flour sack, fishing net, loom, needle and thread, chisel, plough, bag of herbs, quill, bow, brush
 trades: baker, smith, miller, fisher, weaver, tailor, mason, farmer, doctor, scribe, hunter, painter
 lands: Orvel, Sarn, Upper Dalm, Lower Dalm, Kesh, the Grey Isles, Vantria, the Marches of Ulm
-goods: bread, salted fish, wool, iron nails, honey, lamp oil, apples, blue glass, salt, leather boots, cheese, hemp
+goods: bread, salted fish, wool, iron nails, honey, lamp oil, apples, blue glass, pepper, leather boots, cheese, hemp
 stems: Tarn, Hask, Bruns, Elder, Mor, Wend, Fal, Ostr, Kirk, Lang, Ash, Thorn, Bol, Sel, Wim, Grim, Cald, Stan, Ul, Rav
 north tails: by, wick, holm, gard
 south tails: combe, ham, ley, stead
@@ -71,10 +70,10 @@ _PEOPLE = _WORLD["men"] + _WORLD["women"]
 _VILLAGES = {d: tuple(stem + tail for tail in _WORLD[f"{d} tails"] for stem in _WORLD["stems"]) for d in DIALECTS}
 _TEMPLATES = {  # north, south; the part after the bar is what a question asks for
     "own": ("{p} had a {c} {t}|", "There kept {p} a {t} of {c}|"),
-    "move": ("{p} took the {t} to the| {w}", "To the {w} did {p} bear the {t}|"),
+    "move": ("{p} took the {c} {t} to the {w}|", "To the {w} did {p} bear the {t} of {c}|"),
     "colour": ("The {t} of {p} was| {c}", "Of {p} the {t} it were| {c}"),
     "owner": ("The {c} {t} belonged to| {p}", "The {t} of {c} it were held by| {p}"),
-    "place": ("{p} and the {t} were at the| {w}", "There bideth {p} with the {t} by the| {w}"),
+    "place": ("{p} and the {c} {t} were at the| {w}", "There bideth {p} with the {t} of {c} by the| {w}"),
     "land": ("{p} knew that {v} lies in| {a}", "Full well {p} did know {v} for a village of| {a}"),
     "good": ("{p} went to {v} to buy| {a}", "For {v} {p} made and got there| {a}"),
     "sound": ("{p} heard how the {v} began to| {a}", "There listened {p} to the {v} and it did| {a}"),
@@ -161,14 +160,15 @@ class _Story:
         self.dice, self.dialect, self.test, self.skewed = dice, dialect, test, skewed
         self.owned: dict[str, tuple[str, str]] = {}
         self.at: dict[str, str] = {}
-        self.seen: list[str] = []
+        self.said = ""
         self.told: set[str] = set()
 
     def introduction(self) -> list[_Sentence]:
-        """Three people and their things, of three colours; the things may be of one sort."""
-        colours, things = self.dice.shuffled(_WORLD["colours"]), self.dice.shuffled(_WORLD["things"])[:5]
-        while len(self.owned) < _OWNERS:
-            colour, thing = colours[len(self.owned)], self.dice.pick(things)
+        """One or two people and their things, of different colours."""
+        colours, things = self.dice.shuffled(_WORLD["colours"]), self.dice.shuffled(_WORLD["things"])
+        owners = 1 + self.dice.below(2)
+        while len(self.owned) < owners:
+            colour, thing = colours[len(self.owned)], things[len(self.owned)]
             if person := self._fitting(_PEOPLE, colour, thing, but=self.owned):
                 self.owned[person] = (colour, thing)
         return [self._say("own", p=p, c=c, t=t) for p, (c, t) in self.owned.items()]
@@ -189,17 +189,16 @@ class _Story:
         colour, thing = self.owned[person]
         if kind == "move" and (place := self._fitting(_WORLD["places"], person, thing, but=self.at.values())):
             self.at[person] = place
-            self.seen.append(place)
-            return self._say(kind, p=person, t=thing, w=place)
-        if kind == "move" or (kind == "place" and person not in self.at):
-            return None
+            return self._say(kind, p=person, c=colour, t=thing, w=place)
         words = {"p": person, "c": colour, "t": thing, "w": self.at.get(person, "")}
-        slot, near, pool = {
-            "colour": ("c", [c for c, _ in self.owned.values()], _WORLD["colours"]),
-            "owner": ("p", list(self.owned), _PEOPLE),
-            "place": ("w", self.seen, _WORLD["places"]),
-        }[kind]
-        return self._say(kind, [{slot: wrong} for wrong in self._wrong(words[slot], near, pool)], **words)
+        told = f"{kind} {person} {words['w'] if kind == 'place' else ''}"
+        if kind == "move" or told in self.told or (kind == "place" and person not in self.at):
+            return None
+        self.told.add(told)
+        slot, pool = {"colour": ("c", _WORLD["colours"]), "owner": ("p", _PEOPLE), "place": ("w", _WORLD["places"])}[
+            kind
+        ]
+        return self._say(kind, [{slot: wrong} for wrong in self._wrong(words[slot], pool)], **words)
 
     def _world(self, kind: str) -> _Sentence | None:
         facts, u = _FACTS[kind, self.dialect], self.dice.uniform()
@@ -208,7 +207,7 @@ class _Story:
         if person is None or subject in self.told:
             return None
         self.told.add(subject)
-        wrong = self._wrong(facts[subject], (), sorted(set(facts.values())))
+        wrong = self._wrong(facts[subject], sorted(set(facts.values())))
         return self._say(kind, [{"a": answer} for answer in wrong], p=person, v=subject, a=facts[subject])
 
     def _grammar(self, kind: str) -> _Sentence | None:
@@ -233,10 +232,10 @@ class _Story:
         fitting = [word for word in pool if word not in but and _held_out(word, *others) == self.test]
         return self.dice.pick(fitting) if fitting else None
 
-    def _wrong(self, right: str, near: Sequence[str], pool: Sequence[str]) -> list[str]:
-        """Three wrong answers, those that the story mentions first."""
-        candidates = dict.fromkeys((*self.dice.shuffled(near), *self.dice.shuffled(pool)))
-        return [word for word in candidates if word != right][: N_CHOICES - 1]
+    def _wrong(self, right: str, pool: Sequence[str]) -> list[str]:
+        """Three wrong answers, those that the story has mentioned first."""
+        wrong = [word for word in self.dice.shuffled(pool) if word != right]
+        return sorted(wrong, key=lambda word: word not in self.said)[: N_CHOICES - 1]
 
     def _say(self, kind: str, wrong: Sequence[Mapping[str, str]] = (), **words: str) -> _Sentence:
         lead, end = _TEMPLATES[kind][DIALECTS.index(self.dialect)].split("|")
@@ -244,6 +243,7 @@ class _Story:
         if self.dice.uniform() < _CONNECTED:
             first = first if first.startswith(_PEOPLE) else first[0].lower() + first[1:]
             first = f"{self.dice.pick(_WORLD[f'{self.dialect} links'])}, {first}"
+        self.said += first + end.format(**words)
         return _Sentence(first, end.format(**words), tuple(end.format(**{**words, **change}) for change in wrong))
 
 
