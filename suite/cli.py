@@ -108,6 +108,7 @@ def run(
     **options: Any,
 ) -> None:
     """Score submissions (folders, or names under submissions/) on tasks, each into one record."""
+    from suite import index
     from suite.unit import Options, Unit, units
 
     how = Options(**options)
@@ -118,6 +119,7 @@ def run(
     if not work:
         raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
     stored, failures = _run_all(work, Store(results), quiet=as_json)
+    index.refresh(Store(results), TASKS)
     if as_json:
         click.echo(_records_json(stored, failures=failures))
     if failures:
