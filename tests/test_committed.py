@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Ran
+from support import REPOSITORY, Ran
 
 from suite import submission
 from suite.files import total_bytes

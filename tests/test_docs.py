@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import REPOSITORY
+from support import REPOSITORY
 
 from suite import document
 from suite.cli import app

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REAL, Ran
+from support import REAL, Ran
 
 Hallmark = Callable[..., Ran]
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, write_submission
+from support import REPOSITORY, write_submission
 
 
 @pytest.mark.slow

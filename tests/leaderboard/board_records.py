@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from conftest import REPOSITORY
+from support import REPOSITORY
 
 from suite import record
 from suite.store import Store

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from board_records import describe, family, put
-from conftest import REPOSITORY
 from streamlit.testing.v1 import AppTest
+from support import REPOSITORY
 
 Open = Callable[..., AppTest]
 

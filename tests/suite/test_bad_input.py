@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REAL, REPOSITORY, Ran, one_line, write_submission
+from support import REAL, REPOSITORY, Ran, one_line, write_submission
 
 Hallmark = Callable[..., Ran]
 Fake = Callable[..., Path]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Ran
+from support import REPOSITORY, Ran
 
 from suite.cli import app
 

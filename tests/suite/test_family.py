@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Ran, one_line
+from support import Ran, one_line
 
 from suite import family, index
 from suite.store import Store

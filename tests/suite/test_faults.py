@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Ran
+from support import Ran
 
 AT = 40
 FAULTS = [

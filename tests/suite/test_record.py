@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import REPOSITORY
+from support import REPOSITORY
 
 from suite import record
 from suite.errors import InputError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Ran, one_line
+from support import Ran, one_line
 
 from suite import record
 from suite.compare import differences
@@ -167,8 +167,8 @@ def test_a_terminal_that_knows_no_arrows(fake: Fake, tmp_path: Path) -> None:
 
 
 def test_probabilities_declared_as_logits_are_found(hallmark: Hallmark, tmp_path: Path) -> None:
-    from conftest import write_submission
     from onnx import TensorProto, helper
+    from support import write_submission
 
     graph = helper.make_graph(
         [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from conftest import REPOSITORY
+from support import REPOSITORY
 
 from suite import outcomes, record
 from suite.errors import InputError

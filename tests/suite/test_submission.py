@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import write_submission
+from support import write_submission
 
 from suite import submission
 from suite.errors import InputError

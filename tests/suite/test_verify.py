@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Ran
+from support import Ran
 
 from suite.record import content_digest
 
