@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-results
+RESULTS := results
 
 .PHONY: setup check test demo board docs clean
 
@@ -25,10 +26,10 @@ test: check  ## everything; skips are counted at the end
 demo: setup  ## score the reference submissions on the embedded suite, show the tables
 	$(BIN)/hallmark run --suite embedded --results $(DEMO) $(patsubst %/submission.toml,%,$(wildcard submissions/*/submission.toml))
 	$(BIN)/hallmark show --results $(DEMO)
-	@echo "Open the board on these records with: make board"
+	@echo "Open the board on these records: make board RESULTS=$(DEMO). Your own runs go to results: make board"
 
-board: setup  ## open the leaderboard in the browser: on the demo's records if there are any, else on the committed ones
-	$(BIN)/hallmark board --results $(or $(wildcard $(DEMO)),results)
+board: setup  ## open the leaderboard in the browser, on the records under results or RESULTS=DIR
+	$(BIN)/hallmark board --results $(RESULTS)
 
 docs: setup  ## write the generated parts of the documentation
 	$(BIN)/python -m suite.document

@@ -1,4 +1,7 @@
-"""The page: layout only. ``streamlit run leaderboard/app.py``; the folder of records is in $HALLMARK_RESULTS.
+"""The page: layout only. ``hallmark board`` opens it; the folder of records is in $HALLMARK_RESULTS.
+
+Opened by Streamlit directly it works too, but the changes from parent to child need the tasks' metrics, which the board
+does not know: where they were never computed, it says which command does.
 
 What comes from a record is shown as plain text, in the data grid or in the chart, never through Markdown or HTML.
 """
@@ -6,6 +9,7 @@ What comes from a record is shown as plain text, in the data grid or in the char
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +50,9 @@ def main() -> None:
     if rows.empty:
         st.info("No record passes these filters. Take one of them away.")
         return
+    if not board.indexed and rows["parent"].notna().any():
+        st.info(text.NOT_INDEXED)
+        st.code(f"{text.BOARD_COMMAND} {shlex.quote(str(root))}", language="bash")
     _table(rows, board)
     _chart(rows, board.tasks)
 

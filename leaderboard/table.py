@@ -38,6 +38,7 @@ class Board:
         problems: files that cannot be read, one line each.
         limited: records left out because they are of a part of their task only.
         lengths: column -> characters of its longest cell.
+        indexed: whether the paired changes were ever computed for this folder.
     """
 
     rows: pd.DataFrame
@@ -45,6 +46,7 @@ class Board:
     problems: tuple[str, ...] = ()
     limited: int = 0
     lengths: Mapping[str, int] = field(default_factory=dict)
+    indexed: bool = True
 
 
 def signature(root: Path) -> str:
@@ -72,10 +74,11 @@ def load(root: Path) -> Board:
             tasks[task] = described
     parents = {s.record.manifest.name: s.record.manifest.parent for s in stored}
     changes = index.read(store)
-    rows = [_row(s, tasks.get(s.record.task), changes, parents) for s in newest]
+    formats = {s.record.manifest.name: s.record.manifest.format for s in stored}
+    rows = [_row(s, tasks.get(s.record.task), changes, parents, formats) for s in newest]
     limited = sum(s.record.limit is not None for s in stored)
     frame = _frame(rows)
-    return Board(frame, tasks, tuple(problems), limited, _lengths(frame))
+    return Board(frame, tasks, tuple(problems), limited, _lengths(frame), index.path(store).is_file())
 
 
 def select(
@@ -181,7 +184,11 @@ def _description(path: Path, problems: list[str]) -> Mapping[str, Any] | None:
 
 
 def _row(
-    stored: Stored, described: Mapping[str, Any] | None, changes: Any, parents: Mapping[str, str | None]
+    stored: Stored,
+    described: Mapping[str, Any] | None,
+    changes: Any,
+    parents: Mapping[str, str | None],
+    formats: Mapping[str, str],
 ) -> dict[str, Any]:
     record = stored.record
     manifest, machine = record.manifest, record.machine
@@ -192,7 +199,8 @@ def _row(
     low, high = (None, None) if value is None else (_finite(primary.low), _finite(primary.high))
     change = _change(changes, stored.path.stem, primary.name)
     delta_low, delta_high = _finite(change.get("low")), _finite(change.get("high"))
-    notes = [why or primary.reason, change.get("reason") if change else _uncompared(manifest.parent)]
+    runtime = text.elsewhere(manifest.format, formats.get(manifest.parent or ""))
+    notes = [why or primary.reason, change.get("reason") if change else _uncompared(manifest.parent), runtime]
     return {
         "submission": manifest.name,
         "task": record.task,

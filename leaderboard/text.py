@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 TITLE = "Hallmark"
 SUBTITLE = "Compressed models beside the models that they were made from: every score with its 95 % interval."
 NEXT_COMMAND = "hallmark run submissions/embedded-digits --suite embedded"
+BOARD_COMMAND = "hallmark board --results"
+NOT_INDEXED = "The changes from parent to child are not computed yet. Stop this page and open the board with:"
 MISSING = "—"
 LEGEND = (
     "An indented model was made from the one above it. "
@@ -57,7 +59,9 @@ COLUMNS: dict[str, Column] = {
     "change_high": Column("Δ high", "signed", "Upper end of the change's 95 % interval (paired)."),
     "verdict": Column("verdict", "text", "Worse or better where the change's interval excludes 0, else unclear."),
     "bytes": Column("on disk", "bytes", "Bytes of all the model's files."),
-    "bits_per_weight": Column("bits/weight", "number", "Bits on disk per weight."),
+    "bits_per_weight": Column(
+        "bits/parent weight", "number", "Bits of the stored tensors per weight of the parent; of a parent, its own."
+    ),
     "items_per_s": Column("items/s", "number", "Items a second, on the machine of this row."),
     "peak_rss_bytes": Column("peak memory", "bytes", "Highest resident memory of the process that held the model."),
     "format": Column("format", "text", "File format of the weights."),
@@ -76,6 +80,19 @@ COLUMNS: dict[str, Column] = {
 _ARROWS = {"higher": "↑ higher", "lower": "↓ lower"}
 _PREFIXES = ("", "k", "M", "G", "T")
 _KILO = 1000
+
+
+def elsewhere(own: str, parents: str | None) -> str | None:
+    """What to know of speed and memory of a model whose parent ran in another runtime.
+
+    >>> elsewhere("onnx", "torch-export")
+    "items/s and memory: onnx beside its parent's torch-export, so no change by compression"
+    >>> elsewhere("onnx", "onnx"), elsewhere("onnx", None)
+    (None, None)
+    """
+    if parents is None or own == parents:
+        return None
+    return f"items/s and memory: {own} beside its parent's {parents}, so no change by compression"
 
 
 def direction(better: str | None) -> str | None:

@@ -36,7 +36,8 @@ IGNORED = -100
 SPECIAL = ("<s>", "</s>")
 BYTE_SCORE = -30.0
 NOT_KEPT = {"_name_or_path", "name_or_path", "is_local", "local_files_only"}  # of the JSON files beside the weights
-SUBMISSIONS = Path(__file__).resolve().parent
+
+METADATA = "__metadata__"
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -145,19 +146,33 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[in
     return rows
 
 
-def finish(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Put the tokenizer beside the saved weights, drop paths, and write the digest to the manifest."""
-    weights = SUBMISSIONS / name / "weights"
+def order_header(file: Path) -> None:
+    """Rewrite a safetensors file with sorted metadata, which the library leaves in another order every time."""
+    content = file.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    tensors = sorted((name for name in header if name != METADATA), key=lambda name: header[name]["data_offsets"])
+    notes = {METADATA: dict(sorted(header[METADATA].items()))} if METADATA in header else {}
+    ordered = json.dumps(notes | {name: header[name] for name in tensors}, separators=(",", ":")).encode()
+    ordered += b" " * (-len(ordered) % 8)
+    file.write_bytes(len(ordered).to_bytes(8, "little") + ordered + content[begin:])
+
+
+def finish(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Put the tokenizer beside the saved weights, drop paths, and write the digest to the folder's manifest."""
+    weights = folder / "weights"
     tokenizer.save_pretrained(weights)
+    for file in weights.glob("*.safetensors"):
+        order_header(file)
     (weights / "generation_config.json").unlink(missing_ok=True)
     for file in sorted(weights.glob("*config.json")):
         fields = {k: v for k, v in json.loads(file.read_text()).items() if k not in NOT_KEPT}
         file.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n")
     for file in weights.iterdir():
         file.chmod(0o644)  # transformers writes safetensors for the owner alone
-    manifest = SUBMISSIONS / name / "submission.toml"
+    manifest = folder / "submission.toml"
     text, found = re.subn(r'(?m)^sha256 = ".*"$', f'sha256 = "{digest(weights)}"', manifest.read_text())
     if found != 1:
         raise SystemExit(f"{manifest}: expected one line 'sha256 = ...', found {found}")
     manifest.write_text(text)
-    say(f"{name}: {sum(file.stat().st_size for file in weights.iterdir())} bytes")
+    say(f"{folder.name}: {sum(file.stat().st_size for file in weights.iterdir())} bytes")

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SUBMISSIONS = Path(__file__).resolve().parent
+VOLUMES, VOLUMES_SEED = 500, 0  # training volumes of every network that is trained on them
 Batch = tuple[Tensor, Tensor]
 Wiring = Mapping[str, tuple[str, ...]]
 
@@ -138,11 +139,11 @@ def digit_data() -> Batch:
     return torch.from_numpy(np.stack([i.image for i in items])), torch.tensor([i.label for i in items])
 
 
-def volume_data(n: int) -> Batch:
+def volume_data(n: int = VOLUMES) -> Batch:
     """N training volumes [B, 1, D, H, W] and labels [B, D, H, W]."""
     from tasks.generators import volumes
 
-    cases = list(volumes.training_cases(n, seed=0))
+    cases = list(volumes.training_cases(n, seed=VOLUMES_SEED))
     images = torch.from_numpy(np.stack([case.image for case in cases]))[:, None]
     return images, torch.from_numpy(np.stack([case.label for case in cases])).long()
 
@@ -198,27 +199,11 @@ def _batches(data: Batch, size: int, steps: int) -> Iterator[Batch]:
         yield x, y
 
 
-def export_pt2(net: Net, path: Path) -> None:
-    """Save as ``torch.export`` archive with a free batch size, without sample inputs or traces of this machine."""
-    batch = torch.export.Dim("batch", min=1, max=1024)
-    net.eval().requires_grad_(False)
-    program = torch.export.export(net, (torch.zeros(2, *net.shape),), dynamic_shapes=({0: batch},))
-    program.example_inputs = None
-    for node in program.graph.nodes:
-        for key in ("stack_trace", "nn_module_stack", "source_fn_stack"):
-            node.meta.pop(key, None)
-    torch.export.save(program, path)
-
-
 def load(name: str, net: Net) -> Net:
-    """The network stored in a submission as written by `export_pt2` or `export_onnx`; `net` says which, how wide."""
-    folder = SUBMISSIONS / name
+    """The network stored in a submission as written by `export_onnx`; `net` says which, and how wide."""
     folded = type(net)(net.widths, folded=True)
-    if (folder / "model.pt2").exists():
-        weights = torch.export.load(folder / "model.pt2").state_dict
-    else:
-        stored = onnx.load(folder / "model.onnx").graph.initializer
-        weights = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in stored}
+    stored = onnx.load(SUBMISSIONS / name / "model.onnx").graph.initializer
+    weights = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in stored}
     folded.load_state_dict({key: weights[key] for key in folded.state_dict()})
     return folded.eval()
 

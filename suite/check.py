@@ -6,9 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from suite.claims import contradictions
 from suite.errors import InputError, unknown
 from suite.files import total_bytes
 from suite.formats.base import Description
+from suite.manifest import Manifest
 from suite.submission import Submission
 from suite.unit import loader_of, refusals
 
@@ -42,13 +44,14 @@ class Checked:
 
 
 def check(submission: Submission, task_names: Collection[str]) -> Checked:
-    """Format, digest, safety, parent, default tasks: every problem, not only the first."""
+    """Format, digest, safety, parent, default tasks, claims: every problem, not only the first."""
     problems: list[str] = []
     for name in submission.manifest.tasks:
         if name not in task_names:
             problems.append(str(unknown("task", name, task_names)))
+    parent = None
     try:
-        submission.parent()
+        parent = submission.parent()
     except InputError as error:
         problems.append(str(error))
     try:
@@ -57,6 +60,16 @@ def check(submission: Submission, task_names: Collection[str]) -> Checked:
         problems += refusals(submission, weights)
         submission.verified_weights()
         description = None if problems else loader.describe(weights)
+        if description is not None:
+            problems += contradictions(submission.manifest, weights, description, _described(parent))
     except InputError as error:
         return Checked(submission, (*problems, str(error)))
     return Checked(submission, tuple(problems), total_bytes(weights), description)
+
+
+def _described(parent: Submission | None) -> tuple[Manifest, Description] | None:
+    """A parent's manifest and what its files hold; None if there is none, or it cannot be read here."""
+    try:
+        return None if parent is None else (parent.manifest, loader_of(parent).describe(parent.weights()))
+    except InputError:
+        return None

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from suite.compare import Paired, beside_parent
@@ -20,10 +21,15 @@ from suite.task import AnyTask
 Index = dict[str, dict[str, Any]]
 
 
+def path(store: Store) -> Path:
+    """Where a store's index lies, once `refresh` has run."""
+    return store.root / ".index" / "paired.json"
+
+
 def read(store: Store) -> Index:
     """Record stem -> {"parent": stem, "differences": {metric: difference}}; empty when there is no readable index."""
     try:
-        found: Index = json.loads((store.root / ".index" / "paired.json").read_bytes())
+        found: Index = json.loads(path(store).read_bytes())
     except (OSError, ValueError):
         return {}
     return found
@@ -33,13 +39,13 @@ def refresh(store: Store, tasks: Mapping[str, AnyTask]) -> Index:
     """Bring the index up to date with the records; gives it."""
     old, stored = read(store), list(store.scan())
     new = {s.path.stem: entry for s in stored if (entry := _entry(s, store, tasks, old))}
-    if new != old:
-        path = store.root / ".index" / "paired.json"
-        with disk_errors(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    target = path(store)
+    if new != old or (stored and not target.exists()):
+        with disk_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_suffix(f".{os.getpid()}.tmp")
             temporary.write_text(json.dumps(new, sort_keys=True))
-            temporary.replace(path)
+            temporary.replace(target)
     return new
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +56,15 @@ def from_parquet(content: bytes, where: str) -> pa.Table:
         return pq.read_table(io.BytesIO(content))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{where} cannot be read as Parquet: {error}") from None
+
+
+def lacking(needed: Iterable[str], columns: Mapping[str, Any]) -> str | None:
+    """The first column that is needed and not there.
+
+    >>> lacking(["nll", "brier"], {"nll": 0}), lacking(["nll"], {"nll": 0})
+    ('brier', None)
+    """
+    return next((name for name in needed if name not in columns), None)
 
 
 def digest(content: bytes) -> str:

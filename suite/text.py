@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from suite.check import Checked
 from suite.compare import Paired, beside_parent
@@ -12,25 +14,50 @@ from suite.record import Measurement, Record
 from suite.store import Store, Stored
 from suite.task import AnyTask
 
-_WIDE = 200
+_WIDE, _WIDEST, _GAP = 200, 1000, 2
 _KILO = 1000
 _PREFIXES = ("", "k", "M", "G", "T")
 _DIGITS = 4
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A plain table; columns after the first are right-aligned unless their header ends in a space."""
+def columns() -> int | None:
+    """Width of the terminal; None when the output goes elsewhere and may be as wide as it needs."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], whole: bool = False) -> str:
+    """A plain table; columns after the first are right-aligned unless their header ends in a space.
+
+    Names and numbers are never broken, so a table may be wider than the terminal; a left-aligned column after the first
+    is, between words.
+
+    Args:
+        header: the columns' names, perhaps on two lines.
+        rows: cells.
+        whole: break nothing, however wide the table.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    body = list(rows)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
+    needed = 0
     for i, name in enumerate(header):
-        left = i == 0 or name.endswith(" ")
-        drawn.add_column(Text(name.strip()), justify="left" if left else "right", overflow="fold")
-    for row in rows:
+        left, words = i == 0 or name.endswith(" "), i > 0 and name.endswith(" ") and not whole
+        vertical: Literal["bottom", "top"] = "bottom" if whole else "top"
+        drawn.add_column(
+            Text(name.strip()),
+            justify="left" if left else "right",
+            overflow="fold",
+            no_wrap=not words,
+            vertical=vertical,
+        )
+        parts = [part for cell in (name, *(row[i] for row in body)) for part in (cell.split() if words else [cell])]
+        needed += _GAP + max(map(len, parts), default=0)
+    for row in body:
         drawn.add_row(*(Text(cell) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    console = Console(width=_WIDEST if whole else max(needed, columns() or _WIDE))
     with console.capture() as capture:
         console.print(drawn)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
@@ -102,7 +129,7 @@ def fine(checked: Checked) -> str:
     """One line of a submission that has no problems: what its files hold."""
     d = checked.description
     held = ", ".join(f"{name} {amount(size, 'B')}" for name, size in sorted(d.dtypes.items())) if d else ""
-    size = f"{amount(checked.file_bytes, 'B')} on disk, {d.parameters if d else 0} stored parameters"
+    size = f"{amount(checked.file_bytes, 'B')} on disk, {d.parameters if d else 0} parameters as stored"
     return f"{checked.submission.name}: fine ({size}; {held or 'no tensors'})"
 
 
@@ -126,6 +153,9 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask]) -> str:
     lines = [headline(stored.record)]
     if isinstance(paired, Paired):
         lines.append(f"beside its parent {paired.parent.record.manifest.name} ({paired.parent.path.name})")
+    elif stored.record.parent_sha256:
+        weights = stored.record.parent_sha256[:12]
+        lines.append(f"measured beside its parent {stored.record.manifest.parent} (weights {weights})")
     elif stored.record.manifest.parent:
         lines.append(f"no comparison: {paired}")
     rows = [

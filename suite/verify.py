@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
-from suite import measure, outcomes
-from suite.compare import incomparable
+from suite import measure, outcomes, submission
 from suite.errors import InputError
 from suite.probes.base import Series
 from suite.record import Measurement, content_digest
-from suite.store import Store, Stored, folder_name
+from suite.store import Store, Stored, folder_name, readable
 from suite.task import AnyTask
 
 REL_TOLERANCE = 1e-9
-_SIZES = frozenset({"bytes", "parameters", "bits_per_weight"})
+
+
+def selected(
+    what: Sequence[str], store: Store, on_problem: Callable[[str, str], None]
+) -> tuple[list[Stored], list[str] | None]:
+    """The records that were asked for, and the submissions of which all were: None for those of every submission.
+
+    Args:
+        what: submissions (a name, or a folder with a manifest) and record files; nothing for all records.
+        store: where the submissions' records are.
+        on_problem: told of every record file that cannot be read: where, and why.
+
+    Raises:
+        InputError: no such file, no such submission, or one without a record.
+    """
+    told = partial(on_problem, str(store.root))
+    if not what:
+        return list(store.scan(on_problem=told)), None
+    files = [Path(one) for one in what if one.endswith(".json")]
+    stored = readable(files, lambda path, line: on_problem(str(path), line))
+    names = [submission.find(one).name if Path(one).is_dir() else one for one in what if not one.endswith(".json")]
+    for name in names:
+        if not (store.root / folder_name(name)).is_dir():
+            raise InputError(f"no record of {name!r} under {store.root}; name a submission, or a record's JSON file")
+        stored += store.scan(name, on_problem=told)
+    return stored, names
 
 
 def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
@@ -48,36 +74,6 @@ def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
     return problems
 
 
-def disagreements(stored: Stored, fresh: Store, tolerance: float) -> list[str]:
-    """Where a record's scores and sizes differ from those of a fresh run of the same submission and task.
-
-    Args:
-        stored: the record to judge.
-        fresh: a store with the fresh run, perhaps of another machine.
-        tolerance: largest difference relative to the larger value; throughput and memory are not compared.
-    """
-    record = stored.record
-    again = fresh.latest(record.manifest.name, record.task)
-    if again is None:
-        return [f"{fresh.root} has no record of {record.manifest.name} on {record.task} to compare with"]
-    why = incomparable(again.record, record)
-    if why:
-        return [f"the fresh run is not comparable: {why}"]
-    if again.record.manifest.fingerprint() != record.manifest.fingerprint():
-        return ["the fresh run scored other weights or inputs: the record is of an older state of the submission"]
-    found = []
-    for m in record.measurements:
-        other = again.record.measurement(m.name)
-        if measure.reading_named(m.name) and m.name not in _SIZES:
-            continue
-        a, b = m.value, other.value if other else None
-        if (a is None) != (b is None):
-            found.append(f"{m.name} is {a}, a fresh run gives {b}")
-        elif a is not None and b is not None and abs(a - b) > tolerance * max(abs(a), abs(b)):
-            found.append(f"{m.name} is {a:.6g}, a fresh run gives {b:.6g} (tolerance {tolerance:g})")
-    return found
-
-
 def _misplaced(stored: Stored) -> list[str]:
     """Folders and date of the path that are not the record's."""
     record, path = stored.record, stored.path.resolve()
@@ -94,7 +90,7 @@ def _contradictions(stored: Stored, task: AnyTask) -> list[str]:
     record, names = stored.record, [m.name for m in stored.record.measurements]
     rows = stored.outcomes().num_rows
     checks = {
-        "data_sha256": (record.data_sha256, task.dataset.content_sha256),
+        "data_sha256": (record.data_sha256, task.dataset.content_sha256 or record.data_sha256),
         "generated_data": (record.generated_data, task.dataset.generated),
         "number of distinct measurements": (len(set(names)), len(names)),
         "limit": (record.limit, record.limit if record.limit is None else max(record.limit, rows)),
@@ -104,6 +100,11 @@ def _contradictions(stored: Stored, task: AnyTask) -> list[str]:
 
 def _recomputed(stored: Stored, task: AnyTask) -> dict[str, Measurement]:
     columns = outcomes.to_columns(stored.outcomes())
+    gone = outcomes.lacking((name for metric in task.metrics for name in metric.needs), columns)
+    if gone is not None:
+        raise InputError(
+            f"its outcomes have no column {gone}, which {stored.record.task} needs: changed, or run it again"
+        )
     series = _series(stored)
     why_not = {m.name: m.reason for m in stored.record.measurements if m.value is None and m.reason}
     fresh = measure.scores(task.metrics, columns, stored.record.seed) + measure.readings(series, {})

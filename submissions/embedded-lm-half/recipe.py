@@ -37,7 +37,7 @@ def main() -> None:
 
     shared.train(student, shared.encode(tokenizer, shared.training_texts()), STEPS, loss)
     student.save_pretrained(Path(__file__).parent / "weights")
-    shared.finish("embedded-lm-half", tokenizer)
+    shared.finish(Path(__file__).parent, tokenizer)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main() -> None:
     compressor.compress_model(model)
     model.save_pretrained(weights)
     compressor.update_config(str(weights))
-    shared.finish("embedded-lm-int2-rtn", AutoTokenizer.from_pretrained(parent))
+    shared.finish(Path(__file__).parent, AutoTokenizer.from_pretrained(parent))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main() -> None:
     config = TorchAoConfig(Int8WeightOnlyConfig(version=2))
     model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32, quantization_config=config)
     model.save_pretrained(Path(__file__).parent / "weights")
-    shared.finish("embedded-lm-int8", AutoTokenizer.from_pretrained(parent))
+    shared.finish(Path(__file__).parent, AutoTokenizer.from_pretrained(parent))
 
 
 if __name__ == "__main__":

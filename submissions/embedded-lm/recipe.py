@@ -24,7 +24,7 @@ def main() -> None:
     shared.say(f"{model.num_parameters()} parameters, {len(tokenizer)} tokens")
     shared.train(model, shared.encode(tokenizer, texts), STEPS)
     model.save_pretrained(Path(__file__).parent / "weights")
-    shared.finish("embedded-lm", tokenizer)
+    shared.finish(Path(__file__).parent, tokenizer)
 
 
 if __name__ == "__main__":

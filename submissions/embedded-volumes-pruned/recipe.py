@@ -18,6 +18,6 @@ from submissions import vision_recipes as vision
 if __name__ == "__main__":
     torch.manual_seed(0)
     parent = vision.load("embedded-volumes", vision.volume_net(12))
-    net = vision.fit(parent.prune(0.5), vision.volume_data(500), steps=600, rate=3e-3, teacher=parent)
+    net = vision.fit(parent.prune(0.5), vision.volume_data(), steps=600, rate=3e-3, teacher=parent)
     vision.export_onnx(net, Path(__file__).with_name("model.onnx"))
     vision.publish(__file__)

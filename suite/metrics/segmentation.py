@@ -10,6 +10,7 @@ Shape suffixes: N cases, K foreground classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,22 @@ def voxel_counts(predicted: NDArray[Any], true: NDArray[Any], classes: int) -> d
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _OfClass(Metric):
+    """A metric of one class, observed in the cases where the class is in the reference or in the prediction.
+
+    Attributes:
+        of: the class's place among the foreground classes.
+    """
+
+    of: int
+
+    def observations(self, columns: Columns) -> int:
+        """The cases that have a value; those without one are `n_na`."""
+        mine = self.rows(columns)
+        return int(((mine["predicted"] + mine["true"])[:, self.of] > 0).sum())
+
+
 def dice(names: Sequence[str]) -> list[Metric]:
     """Mean-case Dice: the mean over `names` and one metric a class.
 
@@ -55,7 +72,8 @@ def dice(names: Sequence[str]) -> list[Metric]:
         reference="2|P and G| / (|P| + |G|) per case, mean over cases, then over classes; MONAI drops more cases",
     )
     each = [
-        Metric(
+        _OfClass(
+            of=k,
             name=f"dice[class={name}]",
             needs=NEEDS,
             terms=_dice_terms([k]),

@@ -11,7 +11,7 @@ class Size(Probe):
     """Bytes of the files, stored parameters, and bits per weight of the parent."""
 
     name = "size"
-    title = "bytes of the files, stored parameters, bits per weight of the parent"
+    title = "bytes of the files, parameters as stored (a packed word counts once), bits per weight of the parent"
     readings = (
         Reading("bytes", "B", False, ("file_bytes",), lambda s: s["file_bytes"][0]),
         Reading("parameters", "", None, ("parameters",), lambda s: s["parameters"][0]),

@@ -13,6 +13,9 @@ from board_records import describe, family, put
 from streamlit.testing.v1 import AppTest
 from support import REPOSITORY
 
+from suite.index import refresh
+from suite.store import Store
+
 Open = Callable[..., AppTest]
 
 
@@ -161,6 +164,18 @@ def test_new_records_appear_without_a_restart(board: Open, tmp_path: Path) -> No
     put(tmp_path, "int4", parent="zebra")
     healthy(page.run())
     assert names(page) == ["zebra", "int4", "int8", "int8-pruned"]
+
+
+def test_changes_that_were_never_computed_are_told_with_the_command(board: Open, tmp_path: Path) -> None:
+    put(tmp_path, "parent")
+    assert not board().info
+    put(tmp_path, "child", parent="parent")
+    page = board()
+    assert "not computed yet" in page.info[0].value
+    assert page.code[0].value == f"hallmark board --results {tmp_path}"
+    assert names(page) == ["parent", "child"]
+    refresh(Store(tmp_path), {})
+    assert not board().info
 
 
 def test_nothing_of_a_record_reaches_markdown(board: Open, tmp_path: Path) -> None:

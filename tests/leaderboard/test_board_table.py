@@ -29,6 +29,15 @@ def test_children_stand_under_their_parents_over_several_levels(tmp_path: Path) 
     assert list(shown(rows)["submission"])[2:] == ["└ int4", "└ int8", "\u2003└ int8-pruned"]
 
 
+def test_a_child_in_another_runtime_than_its_parent_is_noted(tmp_path: Path) -> None:
+    put(tmp_path, "a", manifest={"format": "torch-export"})
+    put(tmp_path, "b", parent="a", manifest={"format": "onnx"})
+    put(tmp_path, "c", parent="b", manifest={"format": "onnx"})
+    assert "items/s and memory: onnx beside its parent's torch-export" in row(tmp_path, "b")["note"]
+    assert "items/s" not in row(tmp_path, "c")["note"]
+    assert row(tmp_path, "a")["note"] is None
+
+
 def test_a_grandchild_whose_parent_is_filtered_away_stands_under_its_grandparent(tmp_path: Path) -> None:
     put(tmp_path, "a")
     put(tmp_path, "b", parent="a", machine="bbbb")
@@ -88,11 +97,15 @@ def test_missing_is_missing_and_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_number_that_is_none_is_missing(tmp_path: Path, value: float) -> None:
+def test_a_record_with_a_number_that_is_none_is_passed_over_and_told(tmp_path: Path, value: float) -> None:
     put(tmp_path, "a")
+    put(tmp_path, "b")
     path = next(tmp_path.glob("a/*/*.json"))
     path.write_text(path.read_text().replace("0.9", json.dumps(value)))
-    assert pd.isna(row(tmp_path, "a")["value"])
+    board = load(tmp_path)
+    assert list(board.rows["submission"]) == ["b"]
+    assert len(board.problems) == 1
+    assert str(path) in board.problems[0]
 
 
 def test_the_primary_metric_is_the_described_one_else_the_first(tmp_path: Path) -> None:

@@ -40,4 +40,4 @@ def test_the_verdict_follows_the_interval_and_the_direction(
 
 
 def test_labels_fit_a_column() -> None:
-    assert all(column.label and len(column.label) <= 14 and column.help for column in text.COLUMNS.values())
+    assert all(column.label and len(column.label) <= 18 and column.help for column in text.COLUMNS.values())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from support import Ran, one_line
 
-from suite import family, index
-from suite.store import Store
+from suite import family, index, record
+from suite.store import Store, Stored
 from tasks import TASKS
 
 Hallmark = Callable[..., Ran]
@@ -43,6 +43,52 @@ def test_children_stand_under_their_parents(hallmark: Hallmark, fake: Fake) -> N
     assert "classification" in shown
     assert "  a-child" in shown
     assert len(hallmark("show", "--json").json["records"]) == 3
+
+
+def record_of(store: Store, name: str, **changes: object) -> Stored:
+    (stored,) = store.scan(name)
+    return Stored(stored.path, stored.record.model_copy(update=changes))
+
+
+def test_tables_fit_a_terminal_and_break_no_name(hallmark: Hallmark, fake: Fake) -> None:
+    store = scored_family(hallmark, fake)
+    lines = family.lines(store, TASKS)
+    wide = family.tables(lines)
+    assert "digits: accuracy ↑ higher is better, real data" in wide
+    assert wide.count("b-parent") == 1
+    needed = max(map(len, wide.splitlines()))
+    assert family.tables(lines, needed) == wide
+    two = family.tables(lines, needed - 1)
+    assert two.count("b-parent") == 2
+    assert two.count("on disk") == 1
+    assert max(map(len, two.splitlines())) < needed
+    three = family.tables(lines, max(map(len, two.splitlines())) - 1)
+    assert three.count("  a-child") == three.count("c-alone") == 3
+    for shown in (wide, two, three, family.tables(lines, 10)):
+        assert all(f"{name} " in shown + " " for name in ("b-parent", "  a-child", "c-alone"))
+    values = {m.name: m for m in lines[0].stored.record.measurements}
+    for text in (wide, three):
+        assert f"{values['accuracy'].value:.0f}  [" in text
+
+
+def test_speed_and_memory_of_another_runtime_or_machine_are_marked(hallmark: Hallmark, fake: Fake) -> None:
+    store = scored_family(hallmark, fake)
+    assert not any(line.elsewhere for line in family.lines(store, TASKS))
+    assert family.ELSEWHERE not in hallmark("show").out
+    child = record_of(store, "a-child")
+    manifest, machine = child.record.manifest, child.record.machine
+    for changes in (
+        {"manifest": manifest.model_copy(update={"format": "onnx"})},
+        {"machine": machine.model_copy(update={"id": "another"})},
+        {"machine": machine.model_copy(update={"threads": machine.threads + 1})},
+    ):
+        other = record_of(store, "a-child", **changes)
+        other.path.write_bytes(record.write(other.record))
+        by_name = {line.stored.record.manifest.name: line for line in family.lines(store, TASKS)}
+        assert [name for name, line in by_name.items() if line.elsewhere] == ["a-child"]
+        shown = hallmark("show").out
+        assert family.ELSEWHERE in shown
+        assert shown.count("*") == 3  # items/s, memory and the note
 
 
 def test_the_order_survives_missing_and_circular_parents() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -90,6 +91,22 @@ def test_changed_outcomes_are_found(hallmark: Hallmark, scored: Path) -> None:
     ran = hallmark("verify", scored)
     assert ran.code == 1
     assert "the record says" in ran.err
+
+
+def test_outcomes_without_a_column_are_told_in_a_line(hallmark: Hallmark, fake: Callable[..., Path]) -> None:
+    """A forged file, or one of a version whose task had fewer metrics: no traceback anywhere."""
+    parent, child = fake("parent", {"fake": "oracle"}), fake("child", {"fake": "oracle"}, parent="parent")
+    path = Path(hallmark("run", child, "-t", "digits").out.strip().splitlines()[-1])
+    table = path.with_suffix(".parquet")
+    pq.write_table(pq.read_table(table).drop_columns(["brier"]), table)
+    old = rewrite(path, lambda r: r.update(outcomes_sha256=hashlib.sha256(table.read_bytes()).hexdigest()))
+    path.unlink()
+    ran = hallmark("verify", old)
+    assert ran.code == 1
+    assert "its outcomes have no column brier, which digits needs" in ran.err
+    assert hallmark("run", parent, "-t", "digits").code == 0
+    assert "have no column brier; run both again" in hallmark("show", "child").out
+    assert hallmark("show").code == 0
 
 
 def test_a_missing_outcome_file_and_another_task_version_are_told(hallmark: Hallmark, scored: Path) -> None:

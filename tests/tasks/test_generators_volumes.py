@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import time
 from collections import Counter
 
 import numpy as np
 import pytest
+from support import REPOSITORY
 
 from tasks.generators import volumes
 
-RECIPE_CASES, RECIPE_SEED = 500, 0  # what submissions/vision_recipes.py trains on
+RECIPES = REPOSITORY / "submissions" / "vision_recipes.py"
+
+
+def trained_on() -> tuple[int, int]:
+    """Number and seed of the training volumes, as the recipes state them."""
+    statements = ast.parse(RECIPES.read_text()).body
+    found = [s.value for s in statements if isinstance(s, ast.Assign) and "VOLUMES_SEED" in ast.unparse(s)]
+    (value,) = found
+    n, seed = ast.literal_eval(value)
+    return n, seed
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +32,7 @@ def cases() -> list[volumes.Case]:
 
 @pytest.fixture(scope="module")
 def training() -> list[volumes.Case]:
-    return list(volumes.training_cases(RECIPE_CASES, RECIPE_SEED))
+    return list(volumes.training_cases(*trained_on()))
 
 
 def test_the_digest_is_pinned_and_a_second_call_gives_the_same(cases):
@@ -105,7 +116,7 @@ def test_intensities_of_structures_overlap_and_scanner_b_has_less_contrast(cases
 def test_no_test_volume_is_a_training_volume(cases, training):
     learnt = {case.image.tobytes() for case in training}
     shapes = {case.label.tobytes() for case in training}
-    assert len(learnt) == len(shapes) == RECIPE_CASES
+    assert len(learnt) == len(shapes) == trained_on()[0]
     assert not any(case.image.tobytes() in learnt or case.label.tobytes() in shapes for case in cases)
     assert not {case.patient for case in cases} & {case.patient for case in training}
     assert not {case.item for case in cases} & {case.item for case in training}
@@ -118,7 +129,7 @@ def test_training_is_seeded_and_lazy():
 
 
 def test_a_longer_training_set_begins_with_the_shorter_one(training):
-    assert volumes.digest(volumes.training_cases(5, RECIPE_SEED)) == volumes.digest(training[:5])
+    assert volumes.digest(volumes.training_cases(5, trained_on()[1])) == volumes.digest(training[:5])
 
 
 def test_random_words_are_those_of_pcg64():
