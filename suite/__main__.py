@@ -1,5 +1,5 @@
 """``python -m suite`` is ``hallmark``."""
 
-from suite.cli import main
+from suite.cli import entry
 
-main()
+entry()

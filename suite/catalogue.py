@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
@@ -14,12 +15,20 @@ from suite.probes import PROBES
 from suite.task import AnyTask
 
 Rows = list[dict[str, Any]]
+_HARNESS = {
+    "name": "lm-eval:NAME[@Nshot]",
+    "kind": "language",
+    "title": "Any text task of lm-evaluation-harness, e.g. lm-eval:piqa or lm-eval:arc_challenge@25shot",
+    "primary": "by task",
+    "version": "by task",
+    "state": "ready" if importlib.util.find_spec("lm_eval") else "missing: pip install 'hallmark-bench[lm-eval]'",
+}
 
 
 def sections(tasks: Mapping[str, AnyTask], suites: Mapping[str, tuple[str, ...]]) -> dict[str, Callable[[], Rows]]:
     """Section name -> function that makes its rows."""
     return {
-        "tasks": lambda: [_task(task) for task in tasks.values()],
+        "tasks": lambda: [*(_task(task) for task in tasks.values()), _HARNESS],
         "suites": lambda: [{"name": name, "tasks": ", ".join(members)} for name, members in suites.items()],
         "submissions": _submissions,
         "formats": _formats,

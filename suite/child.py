@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,7 +35,7 @@ class Child:
     """A child process with one loaded model.
 
     Attributes:
-        facts: what the child observed of the model.
+        facts: what the child observed of the model; engine and notes as of the last call.
         peak_rss_bytes: its peak resident memory as of the last call.
         rss_before_load_bytes: resident memory after imports and before the model.
     """
@@ -81,6 +82,8 @@ class Child:
         self._seconds += done.seconds
         self._cpu_seconds += done.cpu_seconds
         self.peak_rss_bytes = peak_rss_bytes(self._process.pid)
+        if done.engine is not None and done.notes is not None:  # a check on the task's own items may have changed them
+            self.facts = replace(self.facts, engine=done.engine, notes=tuple(done.notes))
         by_id = dict(zip(done.ids, answers, strict=True))
         return [by_id[i] for i in ids]
 
@@ -209,6 +212,8 @@ class _Done(_Reply):
     ids: list[str]
     seconds: float = Field(gt=0)
     cpu_seconds: float = Field(ge=0)
+    engine: str | None = None
+    notes: list[str] | None = None
 
 
 class _Failed(_Reply):

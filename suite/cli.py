@@ -6,8 +6,10 @@ infrastructure.
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +20,9 @@ import click
 import suite
 from suite import submission as submissions
 from suite.errors import HallmarkError, InputError, UnitError, unknown
-from suite.selection import named, tasks_for
-from suite.store import Store, Stored, readable
-from tasks import SUITES, TASKS
+from suite.selection import named, suite_of, tasks_for
+from suite.store import Store, Stored
+from tasks import MEANS, SUITES, TASKS
 
 RESULTS = Path("results")
 AsJson = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
@@ -109,16 +111,18 @@ def run(
 ) -> None:
     """Score submissions (folders, or names under submissions/) on tasks, each into one record."""
     from suite import index
+    from suite.batch import run_all
     from suite.unit import Options, Unit, units
 
     how = Options(**options)
     work: list[Unit] = []
     for one in [submissions.find(name) for name in submission]:
         chosen, by_name = tasks_for(one.manifest, task, suite_name, TASKS, SUITES)
-        work += units([one], chosen, by_name, how)
+        work += units([one], chosen, by_name, how, _warn)
     if not work:
         raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
-    stored, failures = _run_all(work, Store(results), quiet=as_json)
+    say = (lambda line: None) if as_json else click.echo
+    stored, failures = run_all(work, Store(results), TASKS, say, lambda line: click.echo(f"hallmark: {line}", err=True))
     index.refresh(Store(results), TASKS)
     if as_json:
         click.echo(_records_json(stored, failures=failures))
@@ -129,16 +133,17 @@ def run(
 @app.command(epilog="Example: hallmark show my-model -t cifar10-100")
 @click.argument("submission", required=False)
 @click.option("-t", "--task", "task", multiple=True, help="Only this task; several times for several.")
+@click.option("--suite", "suite_name", help="Only this suite's tasks, and their mean where the suite has one.")
 @Results
 @AsJson
-def show(submission: str | None, task: tuple[str, ...], results: Path, as_json: bool) -> None:
+def show(submission: str | None, task: tuple[str, ...], suite_name: str | None, results: Path, as_json: bool) -> None:
     """Show a submission's measurements with intervals, beside its parent's; every family without an argument."""
     store = Store(results)
     if submission is None:
-        from suite import family
+        from suite import family, text
 
         lines = family.lines(store, {name: named(name, TASKS) for name in task} or TASKS, on_problem=_warn)
-        click.echo(_records_json([line.stored for line in lines]) if as_json else family.tables(lines))
+        click.echo(_records_json([line.stored for line in lines]) if as_json else family.tables(lines, text.columns()))
         return
     name = submissions.find(submission).name if Path(submission).exists() else submission
     names = sorted({s.record.task for s in store.scan(name, on_problem=_warn)})
@@ -147,27 +152,37 @@ def show(submission: str | None, task: tuple[str, ...], results: Path, as_json: 
     for wanted in task:
         if wanted not in names:
             raise unknown(f"task in the records of {name}", wanted, names)
-    latest = [found for one in (task or names) if (found := store.latest(name, one))]
+    members = suite_of(suite_name, SUITES)
+    chosen = task or ([one for one in members if one in names] if suite_name else names)
+    latest = [found for one in chosen if (found := store.latest(name, one))]
+    from suite import summary
+
+    means = [summary.mean_of(store, name, MEANS[suite_name], TASKS)] if suite_name in MEANS else []
     if as_json:
-        click.echo(_records_json(latest))
+        click.echo(_records_json(latest, **({"means": [mean.summary() for mean in means]} if means else {})))
         return
     from suite.text import shown
 
-    for stored in latest:
-        click.echo(shown(stored, store, TASKS) + "\n")
+    click.echo("\n\n".join([*(shown(stored, store, TASKS) for stored in latest), *map(summary.shown, means)]) + "\n")
 
 
-@app.command(epilog="Example: hallmark verify results/my-model/cifar10-100/20260101-0123456789ab.json")
-@click.argument("record", nargs=-1, type=click.Path(path_type=Path))
+@app.command(epilog="Example: hallmark verify my-model")
+@click.argument("what", nargs=-1, metavar="[SUBMISSION | RECORD.json]...")
 @click.option(
     "--against", type=click.Path(file_okay=False, path_type=Path), help="Compare with a fresh run in this folder."
 )
-@click.option("--tolerance", default=0.005, show_default=True, help="Largest relative difference from the fresh run.")
+@click.option(
+    "--tolerance",
+    default=0.005,
+    show_default=True,
+    help="Relative difference from the fresh run that passes; what one flipped answer moves does too.",
+)
 @Results
 @AsJson
-def verify(record: tuple[Path, ...], against: Path | None, tolerance: float, results: Path, as_json: bool) -> None:
+def verify(what: tuple[str, ...], against: Path | None, tolerance: float, results: Path, as_json: bool) -> None:
     """Recompute every number of records from their outcomes and check every digest; all records without an argument."""
-    from suite.verify import disagreements
+    from suite.agreement import agreement, unrecorded
+    from suite.verify import selected
     from suite.verify import verify as verify_one
 
     problems: list[dict[str, str]] = []
@@ -176,16 +191,17 @@ def verify(record: tuple[Path, ...], against: Path | None, tolerance: float, res
         problems.append({"record": where, "problem": line})
         click.echo(f"hallmark: {where}: {line.removeprefix(where + ': ')}", err=True)
 
-    if record:
-        stored = readable(record, lambda path, line: report(str(path), line))
-    else:
-        stored = list(Store(results).scan(on_problem=lambda line: report(str(results), line)))
+    stored, names = selected(what, Store(results), report)
     for one in stored:
-        lines = verify_one(one, TASKS) + (disagreements(one, Store(against), tolerance) if against else [])
+        fresh = agreement(one, Store(against), TASKS, tolerance) if against else None
+        lines = verify_one(one, TASKS) + list(fresh.problems if fresh else ())
         for line in lines:
             report(str(one.path), line)
         if not lines and not as_json:
-            click.echo(f"{one.path}: every digest and all {len(one.record.measurements)} measurements hold")
+            note = f"; {fresh.note}" if fresh and fresh.note else ""
+            click.echo(f"{one.path}: every digest and all {len(one.record.measurements)} measurements hold{note}")
+    for line in unrecorded(stored, Store(against), names) if against else ():
+        report(str(results), line)
     if as_json:
         click.echo(_records_json(stored, problems=problems))
     if problems:
@@ -243,6 +259,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail("interrupted; run the same command again to continue", 130)
 
 
+def entry() -> None:
+    """`main` as a program: ends at once when all is written.
+
+    The thread pools of pyarrow and torch can abort a process while Python takes it down ("terminate called without an
+    active exception", 3 of 60 runs of ``hallmark verify`` on a loaded machine), after everything has been done.
+    """
+    code = 0
+    try:
+        main()
+    except SystemExit as done:
+        code = int(done.code or 0)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _fail(line: str, code: int) -> None:
     click.echo("hallmark: " + " ".join(line.split()), err=True)
     sys.exit(code)
@@ -256,38 +289,10 @@ def _warn(line: str) -> None:
     click.echo(f"hallmark: passed over: {line}", err=True)
 
 
-def _run_all(work: Sequence[Any], store: Store, quiet: bool) -> tuple[list[Stored], list[dict[str, str]]]:
-    """Run every unit; a failed one is told and kept, and the others go on."""
-    from suite.progress import ProgressBar
-    from suite.run import run as run_one
-    from suite.text import in_short, shown
-
-    stored, failures = [], []
-    for unit in work:
-        name, task = unit.prepared.submission.name, unit.task.name
-        try:
-            with ProgressBar(f"{name} on {task}") as progress:
-                finished = run_one(unit, store, progress)
-        except (UnitError, InputError) as error:
-            failures.append({"submission": name, "task": task, "error": str(error)})
-            click.echo(f"hallmark: {name} on {task} failed: {' '.join(str(error).split())}", err=True)
-            continue
-        stored.append(finished.stored)
-        if not quiet:
-            note = "already scored: " if finished.skipped else ""
-            told = (
-                shown(finished.stored, store, TASKS)
-                if len(work) == 1
-                else in_short(finished.stored.record, unit.task.primary)
-            )
-            click.echo(f"{note}{told}\n{finished.stored.path}")
-    return stored, failures
-
-
 def _records_json(stored: Sequence[Stored], **more: Any) -> str:
     records = [one.record.model_dump(mode="json") for one in stored]
     return json.dumps({"records": records, **more}, indent=1, ensure_ascii=False)
 
 
 if __name__ == "__main__":
-    main()
+    entry()

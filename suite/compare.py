@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suite import outcomes
 from suite.errors import IncomparableError, Undefined
@@ -13,7 +15,10 @@ from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Difference, paired_difference
 from suite.record import Record
+from suite.stats import interval_rows
 from suite.store import Store, Stored
+
+N_BYTES, N_TOKENS = "n_bytes", "n_tokens"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ def beside_parent(child: Stored, store: Store, metrics: Iterable[Metric]) -> Pai
     name = child.record.manifest.parent
     if name is None:
         return "it has no parent"
+    if child.record.parent_sha256 is not None:
+        return "the task itself compares it with its parent"
     found = [s for s in store.scan(name, child.record.task) if incomparable(s.record, child.record) is None]
     if not found:
         newest = store.latest(name, child.record.task)
@@ -66,25 +73,69 @@ def incomparable(a: Record, b: Record) -> str | None:
 def differences(parent: Stored, child: Stored, metrics: Iterable[Metric]) -> dict[str, Difference]:
     """Child minus parent for every metric that both can be scored on.
 
+    Where another tokenizer cuts one text into other items, only what is counted per byte is compared, by clusters
+    (documents, sections), which both have.
+
     Raises:
         IncomparableError: they do not have the same items.
     """
     a, b = (outcomes.to_columns(stored.outcomes()) for stored in (parent, child))
-    if len(a[ITEM]) != len(b[ITEM]) or not (a[ITEM] == b[ITEM]).all():
-        raise IncomparableError("the two records do not have the same items (another tokenizer cuts other windows)")
-    return {metric.name: _difference(metric, a, b, child.record.seed) for metric in metrics}
+    metrics = list(metrics)
+    needed = [name for metric in metrics for name in metric.needs]
+    lacking = outcomes.lacking(needed, a) or outcomes.lacking(needed, b)
+    if lacking:
+        raise IncomparableError(f"its outcomes, or its parent's, have no column {lacking}; run both again")
+    seed, text = child.record.seed, N_BYTES in a and N_BYTES in b
+    same_items = np.array_equal(a[ITEM], b[ITEM])
+    if not same_items and not text:
+        raise IncomparableError("the two records do not have the same items")
+    if not text or (same_items and all(np.array_equal(a[column], b[column]) for column in (N_BYTES, N_TOKENS))):
+        return {metric.name: _difference(metric, a, b, seed) for metric in metrics}
+    return {metric.name: _of_other_tokens(metric, a, b, seed, same_items) for metric in metrics}
+
+
+def _of_other_tokens(metric: Metric, a: Columns, b: Columns, seed: int, same_items: bool) -> Difference:
+    """The difference of a metric between models that cut the same text into other tokens."""
+    if same_items and metric.observed is None:
+        return _difference(metric, a, b, seed)
+    names, both = np.unique(np.concatenate([a[CLUSTER], b[CLUSTER]]), return_inverse=True)
+    if metric.observed != N_BYTES:
+        why = "the two have different tokenizers: compared per byte or per item, never per token"
+        return Difference(None, None, None, "none", len(b[ITEM]), len(names), why)
+    sums = []
+    for columns, where in ((a, both[: len(a[CLUSTER])]), (b, both[len(a[CLUSTER]) :])):
+        terms_NK = metric.terms(columns)
+        sums_GK = np.zeros((len(names), terms_NK.shape[1]))
+        np.add.at(sums_GK, where, terms_NK)
+        sums.append(sums_GK)
+    return paired_difference(sums[0], sums[1], metric.finish, np.arange(len(names)), seed=seed)
 
 
 def _difference(metric: Metric, a: Columns, b: Columns, seed: int) -> Difference:
     a, b = metric.rows(a), metric.rows(b)
     if metric.observed is not None and not (a[metric.observed] == b[metric.observed]).all():
-        why = f"the two do not count the same {metric.observed} (another tokenizer): compare per byte or per item"
+        why = f"the two do not count the same {metric.observed}"
         return Difference(None, None, None, "none", len(b[ITEM]), len(set(b[CLUSTER].tolist())), why)
     clusters = np.unique(b[CLUSTER], return_inverse=True)[1]
     try:
         metric(a), metric(b)
     except Undefined as why:
         return Difference(None, None, None, "none", len(clusters), len(set(clusters.tolist())), str(why))
+    if metric.whole is not None or metric.no_interval is not None:
+        return _difference_of_rows(metric, a, b, clusters, seed)
     return paired_difference(
         metric.terms(a), metric.terms(b), metric.finish, clusters, seed=seed, proportion=metric.proportion
     )
+
+
+def _difference_of_rows(metric: Metric, a: Columns, b: Columns, clusters: NDArray[Any], seed: int) -> Difference:
+    """The difference of a metric that is no function of sums: both sides share the rows of every resample."""
+
+    def change(rows: NDArray[np.int64]) -> float:
+        return metric.of_rows(b, rows) - metric.of_rows(a, rows)
+
+    n, n_clusters = len(clusters), len(np.unique(clusters))
+    if metric.no_interval is not None:
+        return Difference(change(np.arange(n)), None, None, "none", n, n_clusters, metric.no_interval)
+    found = interval_rows(change, n, clusters, seed=seed)
+    return Difference(change(np.arange(n)), found.low, found.high, found.method, n, n_clusters, found.reason)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from suite.errors import InputError
+from suite.errors import AbsentDataError, InputError
 
 MIRROR_VARIABLE = "HALLMARK_DATA"
 
@@ -29,12 +29,14 @@ class Hub:
         split: split, slices allowed: ``test[:100]``.
         config: configuration name.
         revision: commit or tag.
+        data_files: the one file to take, where the whole would be terabytes.
     """
 
     repo: str
     split: str
     config: str | None = None
     revision: str | None = None
+    data_files: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class Dataset:
 
     Attributes:
         name: folder in the mirror.
-        content_sha256: digest of the canonical content that the task is made of; goes into records.
-        files: file name to sha256, as they lie in the mirror.
+        content_sha256: digest of the canonical content that the task is made of; goes into records. Empty where no
+            digest is known for certain: then the record states that of what was found (`suite.task.Task.data_sha256`).
+        files: file name to sha256, as they lie in the mirror; an empty digest: not known, so not checked.
         licence: of the data.
         source: where it comes from, for people.
         hub: where to fetch it when there is no mirror; ``None`` if no hub has it.
@@ -78,7 +81,19 @@ class Dataset:
             return None
         path = self._mirror() / name
         content = path.read_bytes()
-        check_digest(content, self.files[name], f"data set {self.name!r}: {path}")
+        if self.files[name]:
+            check_digest(content, self.files[name], f"data set {self.name!r}: {path}")
+        return content
+
+    def original(self, name: str) -> bytes:
+        """The same, for a data set that only the mirror has.
+
+        Raises:
+            InputError: it is not there, or the digest is not the pinned one.
+        """
+        content = self.file(name)
+        if content is None:
+            raise AbsentDataError(self._absent())
         return content
 
     def check_files(self) -> None:
@@ -96,23 +111,25 @@ class Dataset:
         Raises:
             InputError: no hub has it, or it cannot be reached; says where it was looked for and what to do.
         """
-        looked = f"{self._mirror()}" if mirror() else f"${MIRROR_VARIABLE} (not set)"
         if self.hub is None:
-            raise InputError(
-                f"data set {self.name!r} is not here: looked in {looked}; no hub has it. "
-                f"Put {', '.join(self.files)} into a folder {self.name}/ and set {MIRROR_VARIABLE} to the folder above"
-            )
+            raise AbsentDataError(self._absent())
         for noisy in ("huggingface_hub", "datasets"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         try:
             from datasets import disable_progress_bars, load_dataset
 
             disable_progress_bars()
-            table = load_dataset(self.hub.repo, self.hub.config, split=self.hub.split, revision=self.hub.revision)
+            table = load_dataset(
+                self.hub.repo,
+                self.hub.config,
+                split=self.hub.split,
+                revision=self.hub.revision,
+                data_files=self.hub.data_files and {self.hub.split: self.hub.data_files},
+            )
         except Exception as error:  # the hub's client raises many types; the user needs one line
-            raise InputError(
-                f"data set {self.name!r} is not here: looked in {looked}, in the Hugging Face cache and on the hub "
-                f"({self.hub.repo}: {first_line(error)}). Set {MIRROR_VARIABLE} to a folder with {self.name}/"
+            raise AbsentDataError(
+                f"data set {self.name!r} is not here: looked in {self._looked()}, in the Hugging Face cache and on "
+                f"the hub ({self.hub.repo}: {first_line(error)}). Set {MIRROR_VARIABLE} to a folder with {self.name}/"
             ) from None
         return (convert(value) for value in table[column])
 
@@ -120,6 +137,15 @@ class Dataset:
         """The canonical content, once its digest is the pinned one."""
         check_digest(content, self.content_sha256, f"data set {self.name!r}")
         return content
+
+    def _looked(self) -> str:
+        return f"{self._mirror()}" if mirror() else f"${MIRROR_VARIABLE} (not set)"
+
+    def _absent(self) -> str:
+        return (
+            f"data set {self.name!r} is not here: looked in {self._looked()}; no hub has it. "
+            f"Put {', '.join(self.files)} into a folder {self.name}/ and set {MIRROR_VARIABLE} to the folder above"
+        )
 
     def _mirror(self) -> Path:
         return (mirror() or Path()) / self.name
@@ -145,6 +171,11 @@ def check(found: str, expected: str, what: str) -> None:
     """Raise `InputError` with both digests unless they are equal."""
     if found != expected:
         raise InputError(f"{what} has sha256 {found}, expected {expected}; the copy is damaged or another version")
+
+
+def files_digest(files: Mapping[str, str]) -> str:
+    r"""Content digest of a data set that is its files: sha256 of the sorted lines ``<sha256>  <name>\n``."""
+    return hashlib.sha256("".join(f"{files[name]}  {name}\n" for name in sorted(files)).encode()).hexdigest()
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
     HallmarkError                  one line for the user; the command line prints it without a traceback
     ├── InputError            2    bad usage or bad input, found before any unit starts
+    │   └── AbsentDataError   2    a data set is not here; a suite goes on without its tasks
     ├── UnitError             1    one (submission, task) failed; the other units go on
     │   └── AnswerError       1    the model's answer for one item is unusable
     ├── IncomparableError     4    two records measure different things
@@ -28,6 +29,10 @@ class InputError(HallmarkError):
     """Bad usage or bad input, found before any unit starts."""
 
     exit_code = 2
+
+
+class AbsentDataError(InputError):
+    """A data set is neither here nor to be fetched; says where it was looked for."""
 
 
 class UnitError(HallmarkError):

@@ -3,6 +3,8 @@
 As files they have the format ``fake``: JSON such as ``{"fake": "uniform", "vocabulary": 50}``.
 
     uniform     language         every token has probability 1 / V: perplexity is exactly V
+    unigram     language         every token has the same distribution, e.g. [0.7, 0.3], whatever came before
+    uniform-masked  language     the same for a masked model: every hidden token has log-probability -ln V
     constant    classification   the same distribution for every input, e.g. [0.7, 0.3]
     oracle      classification   reads the class off pixel [0, ..., 0] of its input: accuracy 1 if it stands there
     threshold   segmentation     class 1 where the image is above `level`: Dice 1 on images that are their own mask
@@ -18,6 +20,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,7 @@ from numpy.typing import NDArray
 
 from suite.errors import InputError, unknown
 from suite.manifest import Kind
-from suite.model import Array, ChoiceScores, Encoded, Facts, Float, Ints, Model
+from suite.model import Array, ChoiceScores, Encoded, Facts, Float, Ints, Model, Span, TokenScores
 
 BYTES = 256
 
@@ -36,6 +39,7 @@ class Uniform:
     def __init__(self, vocabulary: int = BYTES, context: int | None = None) -> None:
         self.facts = Facts(dtype="none", context=context, vocabulary=vocabulary, bos=0)
         self._logprob = -float(np.log(vocabulary))
+        self._logprobs_V = np.full(vocabulary, self._logprob)
         self._vocabulary = vocabulary
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -48,9 +52,27 @@ class Uniform:
         ids = np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64) % self._vocabulary
         return Encoded(ids, ends.astype(np.int64))
 
-    def token_logprobs(self, sequences: Sequence[Ints]) -> list[Float]:
-        """-ln V everywhere."""
-        return [np.full(max(len(ids) - 1, 0), self._logprob) for ids in sequences]
+    def token_logprobs(self, sequences: Sequence[Ints]) -> list[TokenScores]:
+        """-ln V everywhere, the likeliest token's too; of equally likely ones, the first is token 0."""
+        scored = []
+        for ids in sequences:
+            even = np.full(max(len(ids) - 1, 0), self._logprob)
+            scored.append(TokenScores(even, even.copy(), np.asarray(ids)[1:] == 0))
+        return scored
+
+    def distributions(self, sequences: Sequence[Ints], spans: Sequence[Span]) -> list[NDArray[np.float32]]:
+        """The one distribution, once a position."""
+        row_V = self._logprobs_V.astype(np.float32)
+        return [np.tile(row_V, (stop - start, 1)) for start, stop in spans]
+
+    def document_logprobs(self, texts: Sequence[str]) -> list[TokenScores]:
+        """Every byte of each text, the first one given token 0."""
+        return self.token_logprobs([np.concatenate([[0], self._encode(text).ids_T]) for text in texts])
+
+    def generate(self, prompts: Sequence[str], stops: Sequence[Sequence[str]], limits: Sequence[int]) -> list[str]:
+        """The likeliest token again and again, as the character of that number."""
+        character = chr(int(self._logprobs_V.argmax()))
+        return ["" if character in stop else character * limit for stop, limit in zip(stops, limits, strict=True)]
 
     def choice_logprobs(self, contexts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
         """-ln V per byte, so the shortest choice wins."""
@@ -59,6 +81,48 @@ class Uniform:
             sizes = np.array([len(option.encode()) for option in options], dtype=np.int64)
             scored.append(ChoiceScores(sizes * np.float64(self._logprob), sizes, np.zeros(len(sizes), dtype=bool)))
         return scored
+
+
+class Unigram(Uniform):
+    """The same token probabilities at every position, whatever came before; tokens are bytes modulo their number."""
+
+    def __init__(self, probs: Sequence[float], context: int | None = None) -> None:
+        super().__init__(len(probs), context)
+        with np.errstate(divide="ignore"):
+            self._logprobs_V = np.log(np.asarray(probs, dtype=np.float64))
+
+    def token_logprobs(self, sequences: Sequence[Ints]) -> list[TokenScores]:
+        """The ln p of each token, and of the likeliest one."""
+        top, scored = self._logprobs_V.argmax(), []
+        for ids in sequences:
+            tokens_T = np.asarray(ids)[1:]
+            best = np.full(len(tokens_T), self._logprobs_V[top])
+            scored.append(TokenScores(self._logprobs_V[tokens_T], best, tokens_T == top))
+        return scored
+
+    def choice_logprobs(self, contexts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
+        """The sum of ln p over each choice's bytes."""
+        scored = []
+        for options in choices:
+            tokens = [encoded.ids_T for encoded in self.encode(options)]
+            sums = np.array([self._logprobs_V[ids].sum() for ids in tokens])
+            greedy = np.array([bool((ids == self._logprobs_V.argmax()).all()) for ids in tokens])
+            scored.append(ChoiceScores(sums, np.array([len(ids) for ids in tokens], dtype=np.int64), greedy))
+        return scored
+
+
+class UniformMasked:
+    """The uniform model as one that fills in hidden tokens; it continues no text."""
+
+    def __init__(self, vocabulary: int = BYTES, context: int | None = None) -> None:
+        uniform = Uniform(vocabulary, context)
+        self.facts = replace(uniform.facts, bos=None)
+        self.encode = uniform.encode
+        self._logprob = -float(np.log(vocabulary))
+
+    def pseudo_logprobs(self, sequences: Sequence[Ints], positions: Sequence[Ints]) -> list[Float]:
+        """-ln V at every position."""
+        return [np.full(len(places), self._logprob) for places in positions]
 
 
 class Constant:
@@ -153,11 +217,13 @@ class Slow:
 
 def _replace(change: Callable[[Any], Any]) -> Callable[[list[Any], int], list[Any]]:
     def fault(answers: list[Any], index: int) -> list[Any]:
-        if isinstance(answers[index], ChoiceScores):
-            old = answers[index]
-            answers[index] = ChoiceScores(change(old.logprobs_K), old.n_tokens_K, old.greedy_K)
+        old = answers[index]
+        if isinstance(old, ChoiceScores):
+            answers[index] = replace(old, logprobs_K=change(old.logprobs_K))
+        elif isinstance(old, TokenScores):
+            answers[index] = replace(old, logprobs_T=change(old.logprobs_T))
         else:
-            answers[index] = change(answers[index])
+            answers[index] = change(old)
         return answers
 
     return fault
@@ -189,6 +255,8 @@ _FAULTS: Mapping[str, Callable[[list[Any], int], list[Any]]] = {
 }
 _MODELS: Mapping[str, tuple[Kind, Callable[..., Any]]] = {
     "uniform": ("language", Uniform),
+    "unigram": ("language", Unigram),
+    "uniform-masked": ("language", UniformMasked),
     "constant": ("classification", Constant),
     "oracle": ("classification", Oracle),
     "threshold": ("segmentation", Threshold),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,19 +39,28 @@ def _score(metric: Metric, columns: Columns, seed: int) -> Measurement:
         value = metric(columns)
     except Undefined as why:
         return Measurement(**facts, value=None, reason=str(why))
-    interval = stats.interval(
+    interval = _interval(metric, columns, clusters, seed)
+    method = None if interval.low is None else interval.method
+    if method == "bootstrap" and facts["n"] > len(clusters):  # items themselves are clusters of observations
+        method = "bootstrap-cluster"
+    return Measurement(
+        **facts, value=value, low=interval.low, high=interval.high, method=method, reason=interval.reason
+    )
+
+
+def _interval(metric: Metric, columns: Columns, clusters: NDArray[Any], seed: int) -> stats.Interval:
+    if metric.no_interval is not None:
+        return stats.Interval(None, None, "none", metric.no_interval)
+    if metric.whole is not None:
+        value_of = partial(metric.of_rows, columns)
+        return stats.interval_rows(value_of, len(clusters), clusters, seed=seed, bounds=metric.bounds)
+    return stats.interval(
         metric.terms(columns),
         metric.finish,
         clusters,
         seed=seed,
         bounds=metric.bounds,
         proportion=metric.proportion,
-    )
-    method = None if interval.low is None else interval.method
-    if method == "bootstrap" and facts["n"] > len(clusters):  # items themselves are clusters of observations
-        method = "bootstrap-cluster"
-    return Measurement(
-        **facts, value=value, low=interval.low, high=interval.high, method=method, reason=interval.reason
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Float = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Span = Sequence[int]  # start and stop
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,21 @@ class ChoiceScores:
     greedy_K: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class TokenScores:
+    """The model's view of T tokens, each given all tokens before it.
+
+    Attributes:
+        logprobs_T: log-probability of each token, nats, float64.
+        top_logprobs_T: log-probability of the likeliest token at each position, nats, float64.
+        greedy_T: whether each token is the likeliest (the first one, if several are), bool.
+    """
+
+    logprobs_T: Float
+    top_logprobs_T: Float
+    greedy_T: NDArray[np.bool_]
+
+
 @runtime_checkable
 class LanguageModel(Protocol):
     """A causal language model with its tokenizer."""
@@ -93,12 +109,47 @@ class LanguageModel(Protocol):
         """Tokens of each text, no special tokens added."""
         ...
 
-    def token_logprobs(self, sequences: Sequence[Ints]) -> list[Float]:
-        """For each sequence of T token ids, the T - 1 log-probabilities (nats) of tokens 1..T-1 given all before."""
+    def token_logprobs(self, sequences: Sequence[Ints]) -> list[TokenScores]:
+        """For each sequence of T token ids, the scores of its tokens 1..T-1 given all before: T - 1 of them."""
         ...
 
     def choice_logprobs(self, contexts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
         """For each context, the score of every one of its choices as the context's continuation."""
+        ...
+
+    def document_logprobs(self, texts: Sequence[str]) -> list[TokenScores]:
+        """For each text, the scores of all its tokens, in rolling windows as lm-eval cuts them."""
+        ...
+
+    def generate(self, prompts: Sequence[str], stops: Sequence[Sequence[str]], limits: Sequence[int]) -> list[str]:
+        """For each prompt, its greedy continuation before the first of its stops, of at most `limit` tokens."""
+        ...
+
+    def distributions(self, sequences: Sequence[Ints], spans: Sequence[Span]) -> list[NDArray[np.float32]]:
+        """For each sequence and span (start, stop), whole next-token distributions: float32 [stop - start, V].
+
+        Row n holds log p(token | tokens 0 .. start + n) of every token, nats, for 0 <= start < stop <= T - 1; -inf
+        where the probability is 0. Asked in spans, so that no message grows with the length of a text.
+        """
+        ...
+
+
+@runtime_checkable
+class MaskedLanguageModel(Protocol):
+    """A language model that fills in hidden tokens, with its tokenizer."""
+
+    facts: Facts
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Tokens of each text, no special tokens added."""
+        ...
+
+    def pseudo_logprobs(self, sequences: Sequence[Ints], positions: Sequence[Ints]) -> list[Float]:
+        """For each sequence, log p(token at each of its positions | the sequence with that position masked), nats.
+
+        One position is masked at a time. Sequences are as `encode` gives them; the model puts its own begin and end
+        tokens around them.
+        """
         ...
 
 
@@ -124,4 +175,13 @@ class Segmenter(Protocol):
         ...
 
 
-Model = LanguageModel | Classifier | Segmenter
+Model = LanguageModel | MaskedLanguageModel | Classifier | Segmenter
+
+
+def common_context(*contexts: int | None) -> int | None:
+    """Tokens that a sequence may hold where several limits apply; ``None`` where none is known.
+
+    >>> common_context(512, None, 256), common_context(None)
+    (256, None)
+    """
+    return min((context for context in contexts if context is not None), default=None)

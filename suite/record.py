@@ -122,6 +122,8 @@ class Record(_Stored):
     """Seed of the bootstrap and of sampling."""
     limit: int | None
     """Items asked for with `--limit` (a seeded random sample); null for the whole task. Kept off the board."""
+    parent_sha256: str | None = None
+    """Weights of the parent that was asked beside the model; null for a task that asks the model alone."""
     supersedes: str | None
     """File stem of the record that this one replaces."""
     outcomes_sha256: str | None

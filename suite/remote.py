@@ -5,28 +5,41 @@ A task cannot tell them from a model in its own process. `AnswerError.index` nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.child import Child
-from suite.errors import AnswerError
+from suite.errors import AnswerError, UnitError
 from suite.manifest import Kind
-from suite.model import Array, ChoiceScores, Encoded, Facts, Float, Ints, Model
+from suite.model import Array, ChoiceScores, Encoded, Facts, Float, Ints, Model, Span, TokenScores
 
 SUM_TOLERANCE = 1e-3
 _LOGPROB_SLACK = 1e-4
 
 
 class _Remote:
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, whose: str = "") -> None:
         self._child = child
+        self._whose = whose
         self.facts: Facts = child.facts
 
     def _ask(self, method: str, check: Callable[[int, Any], Any], *arguments: Sequence[Any]) -> list[Any]:
-        return [check(i, answer) for i, answer in enumerate(self._child.ask(method, *arguments))]
+        with blamed_on(self._whose):
+            return [check(i, answer) for i, answer in enumerate(self._child.ask(method, *arguments))]
+
+
+@contextlib.contextmanager
+def blamed_on(whose: str) -> Iterator[None]:
+    """Have the line of a failure begin with the model that failed, where a unit asks more than one."""
+    try:
+        yield
+    except UnitError as error:
+        error.args = (f"{whose}: {error}",) if whose else error.args
+        raise
 
 
 class RemoteLanguageModel(_Remote):
@@ -45,13 +58,31 @@ class RemoteLanguageModel(_Remote):
 
         return self._ask("encode", check, list(texts))
 
-    def token_logprobs(self, sequences: Sequence[Ints]) -> list[Float]:
+    def token_logprobs(self, sequences: Sequence[Ints]) -> list[TokenScores]:
         """See `suite.model.LanguageModel.token_logprobs`."""
-        return self._ask(
-            "token_logprobs",
-            lambda i, answer: _logprobs(i, _array(i, answer, "f", shape=(len(sequences[i]) - 1,))),
-            list(sequences),
-        )
+
+        def check(i: int, answer: Any) -> TokenScores:
+            return _token_scores(i, answer, (max(len(sequences[i]) - 1, 0),))
+
+        return self._ask("token_logprobs", check, list(sequences))
+
+    def document_logprobs(self, texts: Sequence[str]) -> list[TokenScores]:
+        """See `suite.model.LanguageModel.document_logprobs`."""
+
+        def check(i: int, answer: Any) -> TokenScores:
+            return _token_scores(i, answer, _array(i, _field(i, answer, "logprobs_T"), "f", ndim=1).shape)
+
+        return self._ask("document_logprobs", check, list(texts))
+
+    def generate(self, prompts: Sequence[str], stops: Sequence[Sequence[str]], limits: Sequence[int]) -> list[str]:
+        """See `suite.model.LanguageModel.generate`."""
+
+        def check(i: int, answer: Any) -> str:
+            if not isinstance(answer, str):
+                raise AnswerError(f"the answer is {type(answer).__name__}, expected text", i)
+            return answer
+
+        return self._ask("generate", check, list(prompts), [list(stop) for stop in stops], list(limits))
 
     def choice_logprobs(self, contexts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
         """See `suite.model.LanguageModel.choice_logprobs`."""
@@ -64,6 +95,23 @@ class RemoteLanguageModel(_Remote):
             return ChoiceScores(logprobs, tokens.astype(np.int64), greedy)
 
         return self._ask("choice_logprobs", check, list(contexts), [list(options) for options in choices])
+
+    def distributions(self, sequences: Sequence[Ints], spans: Sequence[Span]) -> list[NDArray[np.float32]]:
+        """See `suite.model.LanguageModel.distributions`."""
+
+        def check(i: int, answer: Any) -> NDArray[np.float32]:
+            start, stop = spans[i]
+            return _distributions(i, answer, stop - start, self.facts.vocabulary)
+
+        return self._ask("distributions", check, list(sequences), [list(span) for span in spans])
+
+    def pseudo_logprobs(self, sequences: Sequence[Ints], positions: Sequence[Ints]) -> list[Float]:
+        """See `suite.model.MaskedLanguageModel.pseudo_logprobs`."""
+
+        def check(i: int, answer: Any) -> Float:
+            return _logprobs(i, _array(i, answer, "f", shape=(len(positions[i]),)))
+
+        return self._ask("pseudo_logprobs", check, list(sequences), list(positions))
 
 
 class RemoteClassifier(_Remote):
@@ -93,7 +141,7 @@ class RemoteSegmenter(_Remote):
         return self._ask("segment", check, list(images))
 
 
-STAND_INS: dict[Kind, Callable[[Child], Model]] = {
+STAND_INS: dict[Kind, Callable[[Child, str], Model]] = {
     "language": RemoteLanguageModel,
     "classification": RemoteClassifier,
     "segmentation": RemoteSegmenter,
@@ -121,10 +169,37 @@ def _array(
     return answer
 
 
+def _token_scores(i: int, answer: Any, shape: tuple[int, ...]) -> TokenScores:
+    logprobs = _logprobs(i, _array(i, _field(i, answer, "logprobs_T"), "f", shape=shape))
+    top = _logprobs(i, _array(i, _field(i, answer, "top_logprobs_T"), "f", shape=shape))
+    greedy = _array(i, _field(i, answer, "greedy_T"), "b", shape=shape)
+    above = float((logprobs - top).max(initial=0.0))
+    if above > _LOGPROB_SLACK:
+        raise AnswerError(f"a token is likelier than the likeliest one, by {above:g} nats", i)
+    return TokenScores(logprobs, np.maximum(top, logprobs), greedy)
+
+
 def _logprobs(i: int, values: NDArray[Any]) -> Float:
     if len(values) and values.max() > _LOGPROB_SLACK:
         raise AnswerError(f"a log-probability of {values.max():g} is above 0", i)
     return np.minimum(values.astype(np.float64), 0.0)
+
+
+def _distributions(i: int, answer: Any, rows: int, vocabulary: int | None) -> NDArray[np.float32]:
+    """Log-probabilities [rows, V], float32: no NaN, none above 0, -inf allowed, every row's probabilities sum to 1."""
+    if not isinstance(answer, np.ndarray) or answer.dtype != np.float32:
+        found = answer.dtype if isinstance(answer, np.ndarray) else type(answer).__name__
+        raise AnswerError(f"the answer is {found}, expected an array of float32", i)
+    if answer.shape[:1] != (rows,) or answer.shape[1:] != (vocabulary or answer.size // rows,):
+        raise AnswerError(f"the answer has shape {answer.shape}, expected {(rows, vocabulary or 'vocabulary')}", i)
+    if np.isnan(answer).any():
+        raise AnswerError("the answer holds NaN", i)
+    if (top := float(answer.max())) > _LOGPROB_SLACK:
+        raise AnswerError(f"a log-probability of {top:g} is above 0", i)
+    off = float(np.abs(np.exp(answer).sum(axis=1) - 1).max())
+    if off > SUM_TOLERANCE:
+        raise AnswerError(f"probabilities sum to 1 within {off:g}; at most {SUM_TOLERANCE:g} is allowed", i)
+    return answer
 
 
 def _probabilities(i: int, values: NDArray[Any]) -> NDArray[Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,17 +20,17 @@ import suite
 from suite import measure, outcomes
 from suite.child import Child
 from suite.errors import AnswerError, UnitError
-from suite.model import Facts
+from suite.model import Facts, common_context
 from suite.outcomes import CLUSTER, GROUP_PREFIX, ITEM
 from suite.probes import PROBES
 from suite.probes.base import Batch, Observed, Probe
 from suite.provenance import source_state
 from suite.record import Measurement, Provenance, Record
-from suite.remote import STAND_INS
+from suite.remote import STAND_INS, blamed_on
 from suite.store import READINGS_SUFFIX, Journal, Store, Stored
 from suite.store import load as load_record
-from suite.task import Example, Row
-from suite.unit import Unit
+from suite.task import Beside, Example, Row
+from suite.unit import Prepared, Unit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,10 +87,14 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress) -> _Asked:
     started, clock = datetime.now(UTC), time.monotonic()
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(make()) for make in PROBES.values()]
-        child = stack.enter_context(_child(unit, journal))
-        tables, resumed = _all_batches(unit, child, journal, progress)
+        scratch = journal.scratch()
+        child = stack.enter_context(_child(unit, unit.prepared, scratch))
+        model: Any = STAND_INS[unit.task.kind](child, "")
+        if unit.parent is not None:
+            model = Beside(model, _parent(unit, unit.parent, scratch, stack))
+        tables, resumed = _all_batches(unit, child, model, journal, progress)
     series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
-    return _Asked(_in_task_order(tables), series, why_not, child.facts, started, time.monotonic() - clock)
+    return _Asked(_in_task_order(tables), series, why_not, _facts(child, model), started, time.monotonic() - clock)
 
 
 def _record(
@@ -101,8 +106,8 @@ def _record(
         manifest=unit.prepared.submission.manifest,
         task=task.name,
         task_version=task.version,
-        protocol=task.protocol(unit.prepared.context or asked.facts.context, asked.facts.bos is not None),
-        data_sha256=task.dataset.content_sha256,
+        protocol=task.protocol(unit.context or asked.facts.context, asked.facts.bos is not None),
+        data_sha256=task.data_sha256(),
         generated_data=task.dataset.generated,
         machine=unit.machine,
         measurements=tuple(measurements),
@@ -118,6 +123,7 @@ def _record(
         ),
         sandbox="none",
         source="measured",
+        parent_sha256=unit.parent.submission.manifest.sha256 if unit.parent else None,
         seed=unit.options.seed,
         limit=unit.options.limit,
         supersedes=before.path.stem if before else None,
@@ -126,22 +132,38 @@ def _record(
     )
 
 
-def _child(unit: Unit, journal: Journal) -> Child:
-    manifest = unit.prepared.submission.manifest
+def _parent(unit: Unit, parent: Prepared, scratch: Path, stack: contextlib.ExitStack) -> Any:
+    """The parent's stand-in, in a process of its own; a failure of it says whose it is."""
+    whose = f"its parent {parent.submission.name}"
+    with blamed_on(whose):
+        child = stack.enter_context(_child(unit, parent, scratch))
+    return STAND_INS[unit.task.kind](child, whose)
+
+
+def _facts(child: Child, model: Any) -> Facts:
+    """What was observed of the model; its context is what a parent beside it can take as well."""
+    if not isinstance(model, Beside):
+        return child.facts
+    return replace(child.facts, context=common_context(child.facts.context, model.parent.facts.context))
+
+
+def _child(unit: Unit, prepared: Prepared, scratch: Path) -> Child:
+    manifest = prepared.submission.manifest
     order = {
         "format": manifest.format,
-        "weights": str(unit.prepared.weights.resolve()),
+        "weights": str(prepared.weights.resolve()),
         "kind": manifest.kind,
         "inputs": manifest.inputs.model_dump(mode="json"),
         "device": unit.machine.device,
         "threads": unit.machine.threads,
     }
-    return Child(order, unit.options.time_limit_s, journal.scratch())
+    return Child(order, unit.options.time_limit_s, scratch)
 
 
-def _all_batches(unit: Unit, child: Child, journal: Journal, progress: Progress) -> tuple[list[pa.Table], bool]:
+def _all_batches(
+    unit: Unit, child: Child, model: Any, journal: Journal, progress: Progress
+) -> tuple[list[pa.Table], bool]:
     """The rows of every batch, from the journal or from the model; and whether any came from the journal."""
-    model = STAND_INS[unit.task.kind](child)
     examples = _sample(unit.task.examples(model), unit)
     batches = _cut(examples, unit)
     child.take_cost()  # what the examples cost (tokenizing) is no batch's
@@ -233,6 +255,7 @@ def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resume
         rss_before_load_bytes=rss_before,
         batches=costs,
         resumed=resumed,
+        alone=unit.parent is None,
     )
 
 

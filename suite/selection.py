@@ -25,11 +25,23 @@ def tasks_for(
     """
     if names:
         return [named(name, tasks) for name in names], True
-    if suite_name is not None and suite_name not in suites:
-        raise unknown("suite", suite_name, suites)
     if suite_name is None and manifest.tasks:
         return [named(name, tasks) for name in manifest.tasks], True
-    return [tasks[name] for name in suites[suite_name or DEFAULT_SUITE]], False
+    members = suite_of(suite_name or DEFAULT_SUITE, suites)
+    if manifest.kind != "language":  # lm-eval is not even looked for
+        members = tuple(name for name in members if not name.startswith("lm-eval:"))
+    return [tasks[name] for name in members], False
+
+
+def suite_of(name: str | None, suites: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The names of a suite's tasks; none without a suite.
+
+    Raises:
+        InputError: an unknown suite.
+    """
+    if name is not None and name not in suites:
+        raise unknown("suite", name, suites)
+    return suites[name] if name is not None else ()
 
 
 def named(name: str, tasks: Mapping[str, AnyTask]) -> AnyTask:

@@ -39,6 +39,19 @@ class Example:
     groups: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Beside(Generic[ModelT]):
+    """What a task is given to ask that compares a model with its parent.
+
+    Attributes:
+        child: the submission.
+        parent: the model that it was made from.
+    """
+
+    child: ModelT
+    parent: ModelT
+
+
 class Task(abc.ABC, Generic[ModelT]):
     """One benchmark task. Subclasses are declared in ``tasks/``, one file a task or family.
 
@@ -49,6 +62,8 @@ class Task(abc.ABC, Generic[ModelT]):
         kind: which models it takes.
         metrics: every number that it reports; `primary` names the one to rank on.
         dataset: pinned data.
+        masked: it takes masked language models instead of causal ones.
+        beside_parent: it asks the submission and its parent together, so its model is a `Beside` of the two.
         batch_size: items asked at once, part of the protocol, so that records do not depend on the machine.
         chance: value of the primary metric by guessing; ``None`` if there is no such value.
     """
@@ -60,6 +75,8 @@ class Task(abc.ABC, Generic[ModelT]):
     metrics: tuple[Metric, ...]
     primary: str
     dataset: Dataset
+    masked: ClassVar[bool] = False
+    beside_parent: ClassVar[bool] = False
     batch_size: int = 32
     chance: float | None = None
 
@@ -87,6 +104,10 @@ class Task(abc.ABC, Generic[ModelT]):
         """
         return
 
+    def data_sha256(self) -> str:
+        """Digest of the data as records state it: the pinned one, else that of what was found."""
+        return self.dataset.content_sha256
+
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Why this model cannot take this task, or ``None``; asked before any unit starts.
 
@@ -109,7 +130,7 @@ class Task(abc.ABC, Generic[ModelT]):
                 "name": self.dataset.name,
                 "licence": self.dataset.licence,
                 "source": self.dataset.source,
-                "sha256": self.dataset.content_sha256,
+                "sha256": self.data_sha256(),
                 "generated": self.dataset.generated,
             },
             "metrics": {

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
 import suite
-from suite import machine
-from suite.errors import InputError, unknown
+from suite import beside, machine
+from suite.errors import AbsentDataError, InputError, unknown
 from suite.files import total_bytes, unsafe_files
 from suite.formats import LOADERS
 from suite.formats.base import Description, Loader
 from suite.manifest import canonical_json
+from suite.model import common_context
 from suite.provenance import code_digest
 from suite.record import Machine
 from suite.submission import Submission
@@ -64,8 +65,7 @@ class Prepared:
     @property
     def context(self) -> int | None:
         """Tokens that one sequence may hold: the manifest's, at most the file's."""
-        known = [c for c in (self.submission.manifest.inputs.context, self.description.context) if c is not None]
-        return min(known, default=None)
+        return common_context(self.submission.manifest.inputs.context, self.description.context)
 
 
 @dataclass(frozen=True)
@@ -77,24 +77,31 @@ class Unit:
         task: the task.
         machine: where it will run.
         options: how.
-        data_sha256: digest of the task's data.
+        parent: its parent, where the task asks both.
     """
 
     prepared: Prepared
     task: AnyTask
     machine: Machine
     options: Options
+    parent: Prepared | None = None
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that one sequence may hold in every model that is asked."""
+        return common_context(self.prepared.context, self.parent.context if self.parent else None)
 
     @property
     def protocol(self) -> str:
         """The task's protocol for this model."""
-        return self.task.protocol(self.prepared.context)
+        return self.task.protocol(self.context)
 
     @property
     def packages(self) -> dict[str, str]:
         """Versions of the packages that compute, this one included."""
         extra = LANGUAGE_PACKAGES if self.task.kind == "language" else ()
-        names = sorted({*self.prepared.loader.packages, *SCORING_PACKAGES, *extra})
+        above = self.parent.loader.packages if self.parent else ()
+        names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra})
         own = {"python": platform.python_version(), "hallmark-bench": suite.__version__}
         return own | {name: version for name in names if (version := _version(name)) != "absent"}
 
@@ -104,7 +111,7 @@ class Unit:
         decides = {
             "manifest": self.prepared.submission.manifest.fingerprint(),
             "task": [self.task.name, self.task.version, self.protocol],
-            "data": self.task.dataset.content_sha256,
+            "data": self.task.data_sha256(),
             "seed": self.options.seed,
             "limit": self.options.limit,
             "device": self.machine.device,
@@ -115,6 +122,7 @@ class Unit:
             "run": PROTOCOL_VERSION,
             "code": code_digest(type(self.task).__module__.split(".")[0]),
             "parent": self.prepared.parent_fingerprint,
+            "beside": self.parent.description.dtype if self.parent else None,
         }
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 
@@ -125,18 +133,23 @@ def prepare(submission: Submission) -> Prepared:
     Raises:
         InputError: unknown format, missing weights, wrong digest, unsafe or unreadable files, missing parent.
     """
+    loader, weights, description = _described(submission)
+    parent = submission.parent()
+    size = total_bytes(weights)
+    if parent is None:
+        return Prepared(submission, weights, loader, description, size, description.parameters)
+    parameters = _described(parent)[2].parameters
+    return Prepared(submission, weights, loader, description, size, parameters, parent.manifest.fingerprint())
+
+
+def _described(submission: Submission) -> tuple[Loader, Path, Description]:
+    """Loader, verified weights, and what they hold, once nothing speaks against loading them."""
     loader = loader_of(submission)
     weights = submission.verified_weights()
     problems = refusals(submission, weights)
     if problems:
         raise InputError(f"{submission.name}: {problems[0]}" + (f" ({len(problems) - 1} more)" if problems[1:] else ""))
-    description = loader.describe(weights)
-    parent = submission.parent()
-    size = total_bytes(weights)
-    if parent is None:
-        return Prepared(submission, weights, loader, description, size, description.parameters)
-    parameters = loader_of(parent).describe(parent.verified_weights()).parameters
-    return Prepared(submission, weights, loader, description, size, parameters, parent.manifest.fingerprint())
+    return loader, weights, loader.describe(weights)
 
 
 def loader_of(submission: Submission) -> Loader:
@@ -167,14 +180,22 @@ def refusals(submission: Submission, weights: Path) -> list[str]:
     return unsafe_files(weights) or loader_of(submission).check(weights)
 
 
-def units(submissions: Sequence[Submission], tasks: Sequence[AnyTask], named: bool, options: Options) -> list[Unit]:
+def units(
+    submissions: Sequence[Submission],
+    tasks: Sequence[AnyTask],
+    named: bool,
+    options: Options,
+    passed_over: Callable[[str], None] = lambda line: None,
+) -> list[Unit]:
     """All units of these submissions and tasks, every one checked.
 
     Args:
         submissions: what to score.
         tasks: on what.
-        named: the user named the tasks, so one of another kind is an error; else it is passed over.
+        named: the user named the tasks, so one of another kind, or without its data, is an error; else it is passed
+            over.
         options: how.
+        passed_over: told of every task that is left out because its data is not here.
 
     Raises:
         InputError: anything that can be refused before the first unit starts.
@@ -185,25 +206,57 @@ def units(submissions: Sequence[Submission], tasks: Sequence[AnyTask], named: bo
     ready = [prepare(submission) for submission in submissions]
     found = []
     for prepared in ready:
-        manifest = prepared.submission.manifest
         for task in tasks:
-            if task.kind != manifest.kind:
-                if named:
-                    raise InputError(
-                        f"task {task.name!r} is for {task.kind} models; {manifest.name} is {manifest.kind}"
-                    )
+            unfit = _of_another_kind(prepared, task)
+            if unfit and named:
+                raise InputError(unfit)
+            if unfit:
                 continue
-            why = task.misfit(manifest, prepared.description.signature)
-            if why:
-                raise InputError(f"{manifest.name} does not fit task {task.name!r}: {why}")
-            missing = task.dataset.missing()
-            if missing and task.dataset.hub is None:
-                raise InputError(f"the data of task {task.name!r} is not here: {missing}; it needs {_needs(task)}")
-            if missing:
-                task.fetch()
-            task.dataset.check_files()
-            found.append(Unit(prepared, task, here, options))
+            try:
+                parent = _checked(prepared, task)
+            except AbsentDataError as error:
+                if named:
+                    raise
+                passed_over(f"{task.name}: {error}")
+                continue
+            found.append(Unit(prepared, task, here, options, parent))
     return found
+
+
+def _of_another_kind(prepared: Prepared, task: AnyTask) -> str | None:
+    """Why a task is not for such submissions at all, so that it is passed over where nobody named it."""
+    manifest, masked = prepared.submission.manifest, prepared.description.masked
+    if task.kind != manifest.kind:
+        return f"task {task.name!r} is for {task.kind} models; {manifest.name} is {manifest.kind}"
+    if task.kind == "language" and task.masked != masked:
+        wants, has = ("masked", "a causal one") if task.masked else ("causal", "a masked one")
+        return f"task {task.name!r} is for {wants} language models; {manifest.name} is {has}"
+    if task.beside_parent and manifest.parent is None:
+        return (
+            f"task {task.name!r} compares a model with its parent and {manifest.name} has none; "
+            "score one that was made from it, or add parent = ... to its manifest"
+        )
+    return None
+
+
+def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
+    """The parent, where the task asks it too, once model, parent and data are known to fit the task."""
+    manifest = prepared.submission.manifest
+    why = task.misfit(manifest, prepared.description.signature)
+    if why:
+        raise InputError(f"{manifest.name} does not fit task {task.name!r}: {why}")
+    above = prepared.submission.parent() if task.beside_parent else None
+    parent = None if above is None else prepare(above)
+    different = None if parent is None else beside.other_tokens(prepared.weights, parent.weights)
+    if different:
+        raise InputError(f"{manifest.name} does not fit task {task.name!r}: {different}")
+    missing = task.dataset.missing()
+    if missing and task.dataset.hub is None:
+        raise AbsentDataError(f"the data of task {task.name!r} is not here: {missing}; it needs {_needs(task)}")
+    if missing or not task.dataset.content_sha256:  # nothing pinned: what is found decides the unit's key
+        task.fetch()
+    task.dataset.check_files()
+    return parent
 
 
 def _needs(task: AnyTask) -> str:

@@ -27,11 +27,23 @@ from suite.errors import HallmarkError
 from suite.formats import LOADERS
 from suite.formats.base import Place
 from suite.manifest import Inputs
-from suite.model import ChoiceScores, Encoded, Model
+from suite.model import ChoiceScores, Encoded, Model, TokenScores
 from suite.probes.memory import rss_bytes
 from suite.wire import Closed, Wire
 
-METHODS = frozenset({"encode", "token_logprobs", "choice_logprobs", "predict_proba", "segment"})
+METHODS = frozenset(
+    {
+        "encode",
+        "token_logprobs",
+        "choice_logprobs",
+        "document_logprobs",
+        "generate",
+        "distributions",
+        "pseudo_logprobs",
+        "predict_proba",
+        "segment",
+    }
+)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -70,6 +82,8 @@ def _answer(wire: Wire, model: Model, call: dict[str, Any]) -> None:
             "answers": [_plain(answer) for answer in answers],
             "seconds": time.perf_counter() - wall,
             "cpu_seconds": _cpu_seconds() - cpu,
+            "engine": model.facts.engine,
+            "notes": model.facts.notes,
         }
     )
 
@@ -93,9 +107,9 @@ def _guarded(wire: Wire, function: Any, *arguments: Any) -> Any:
 
 
 def _plain(answer: Any) -> Any:
-    if isinstance(answer, (Encoded, ChoiceScores)):
+    if isinstance(answer, (Encoded, ChoiceScores, TokenScores)):
         return {field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)}
-    return np.asarray(answer)
+    return answer if isinstance(answer, str) else np.asarray(answer)
 
 
 def _cpu_seconds() -> float:

@@ -6,28 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from suite.data import Dataset
 from suite.manifest import Inputs, Kind
-from suite.metrics.base import Metric, per_item, ratio
-from suite.metrics.calibration import ECE_15
-from suite.metrics.classification import ACCURACY, BRIER, NLL, outcomes
+from suite.metrics.base import Metric
+from suite.metrics.choices import METRICS, outcomes
 from suite.model import ChoiceScores, LanguageModel
 from suite.task import Example, Row, Task
-
-ACCURACY_NORM = Metric(
-    name="accuracy_norm",
-    needs=("correct_norm",),
-    terms=per_item("correct_norm"),
-    finish=ratio,
-    unit="",
-    higher_is_better=True,
-    bounds=(0.0, 1.0),
-    proportion=True,
-    reference="argmax of log-probability / UTF-8 bytes of the choice; lm-eval's acc_norm divides by characters",
-)
-METRICS: tuple[Metric, ...] = (ACCURACY, ACCURACY_NORM, NLL, BRIER, ECE_15)
 
 
 @dataclass(frozen=True)
@@ -41,9 +25,8 @@ class Question:
 class MultipleChoice(Task[LanguageModel]):
     """K continuations of one context, scored by their summed log-probability.
 
-    Protocol ``loglikelihood/0-shot``: each choice is the context's continuation, tokens cut as lm-eval cuts them. The
-    probabilities of a choice are the softmax over the K summed log-probabilities; ``accuracy_norm`` divides them by the
-    choice's bytes first.
+    Protocol ``loglikelihood/0-shot``: each choice is the context's continuation, tokens cut as lm-eval cuts them; how
+    log-probabilities become decisions and probabilities stands in ``suite.metrics.choices``.
     """
 
     kind: ClassVar[Kind] = "language"
@@ -83,14 +66,8 @@ class MultipleChoice(Task[LanguageModel]):
         question: Question
         scores: ChoiceScores
         question, scores = answer
-        sizes = np.array([len(choice.encode()) for choice in question.choices])
-        normed = scores.logprobs_K / np.maximum(sizes, 1)
-        shifted = np.exp(scores.logprobs_K - scores.logprobs_K.max())
         return {
-            "logprobs": scores.logprobs_K,
             "n_tokens": scores.n_tokens_K,
             "greedy": scores.greedy_K,
-            "correct_norm": int(normed.argmax() == example.label),
-            "tied": int((scores.logprobs_K == scores.logprobs_K.max()).sum() > 1),
-            **outcomes(shifted / shifted.sum(), example.label),
+            **outcomes(scores.logprobs_K, [choice.strip() for choice in question.choices], [example.label]),
         }

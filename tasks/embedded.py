@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from suite.data import Dataset, check
 from suite.metrics import groups
 from suite.metrics.base import Metric
+from suite.metrics.choices import METRICS
 from suite.metrics.classification import ACCURACY
 from suite.metrics.segmentation import dice, misses
 from suite.task import Example
-from tasks.choices import METRICS, MultipleChoice, Question
+from tasks.choices import MultipleChoice, Question
 from tasks.generators import language, volumes
 from tasks.perplexity import Documents
 from tasks.segmentation import Segmentation
@@ -57,12 +58,12 @@ def _by_group(metric: Metric, attribute: str, values: Iterable[str]) -> tuple[Me
     return (*each, groups.worst_group(metric, attribute), groups.gap(metric, attribute))
 
 
-GENERATED_TEXT = Documents("generated-text", "Perplexity on generated stories", _TEXT, _texts, version="1")
+GENERATED_TEXT = Documents("generated-text", "Perplexity on generated stories", _TEXT, _texts, version="2")
 
 GENERATED_CHOICES = MultipleChoice(
     name="generated-choices",
     title="Questions about generated stories, four choices",
-    version="1",
+    version="2",
     dataset=_CHOICES,
     load=_items,
     chance=1 / language.N_CHOICES,

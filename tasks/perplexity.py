@@ -16,6 +16,7 @@ from suite.data import Dataset, Hub
 from suite.errors import UnitError
 from suite.manifest import Inputs, Kind
 from suite.metrics.base import Metric
+from suite.metrics.calibration import TOKEN_ECE_15, top_bins
 from suite.metrics.language import BITS_PER_BYTE, NLL, PERPLEXITY
 from suite.model import Encoded, LanguageModel
 from suite.task import Example, Row, Task
@@ -29,18 +30,20 @@ class Window:
 
     Attributes:
         ids: the sequence; every token but the first is predicted.
-        n_bytes: UTF-8 bytes of the text that the predicted tokens spell.
+        n_bytes: UTF-8 bytes of the text that the scored tokens spell.
+        skip: predictions at the beginning that are not scored.
     """
 
     ids: NDArray[np.int64]
     n_bytes: int
+    skip: int = 0
 
 
 class Perplexity(Task[LanguageModel]):
     """Base: windows of tokens in, summed negative log-likelihood out."""
 
     kind: ClassVar[Kind] = "language"
-    metrics: tuple[Metric, ...] = (PERPLEXITY, NLL, BITS_PER_BYTE)
+    metrics: tuple[Metric, ...] = (PERPLEXITY, NLL, BITS_PER_BYTE, TOKEN_ECE_15)
     primary = "perplexity"
     batch_size = 8
 
@@ -48,12 +51,19 @@ class Perplexity(Task[LanguageModel]):
         """Log-probability of every token but the first of each window."""
         windows: Sequence[Window] = inputs
         scored = model.token_logprobs([window.ids for window in windows])
-        return [(window, logprobs) for window, logprobs in zip(windows, scored, strict=True)]
+        return [(window, scores) for window, scores in zip(windows, scored, strict=True)]
 
     def row(self, example: Example, answer: Any) -> Row:
-        """Sums over the window: nll (nats), n_tokens, n_bytes."""
-        window, logprobs = answer
-        return {"nll": float(-logprobs.sum()), "n_tokens": len(logprobs), "n_bytes": window.n_bytes}
+        """Sums over the window: nll (nats), n_tokens, n_bytes, and the reliability bins of the likeliest tokens."""
+        window, scores = answer
+        logprobs_N = scores.logprobs_T[window.skip :]
+        bins = top_bins(np.exp(scores.top_logprobs_T[window.skip :]), scores.greedy_T[window.skip :])
+        return {
+            "nll": float(-logprobs_N.sum()),
+            "n_tokens": len(logprobs_N),
+            "n_bytes": window.n_bytes,
+            "token_bins": bins.sum(axis=0),
+        }
 
 
 class Documents(Perplexity):
@@ -97,14 +107,15 @@ class OneText(Perplexity):
     """One long text, tokenised once, in non-overlapping windows; the remainder is dropped (GPTQ, SparseGPT, SliceGPT).
 
     Protocol ``<id>/<window>/nonoverlap/bos-once``: BOS stands once, before the whole text. Each window predicts all its
-    tokens but the first. A window longer than the model's context becomes the context, and the id says so. Intervals
-    resample the text's sections (`section_starts`), not the windows, which are correlated.
+    tokens but the first. A window longer than the model's context becomes the context, and the id says so; with
+    ``window=None`` the context is the window (Wanda), ``<id>/max-<context>/...``. Intervals resample the text's
+    sections (`section_starts`), not the windows, which are correlated; in a text without sections, the windows.
     """
 
     batch_size = 4
 
     def __init__(
-        self, name: str, title: str, dataset: Dataset, text: Callable[[], str], protocol_id: str, window: int
+        self, name: str, title: str, dataset: Dataset, text: Callable[[], str], protocol_id: str, window: int | None
     ) -> None:
         self.name, self.title, self.dataset, self.version = name, title, dataset, "1"
         self._text, self._id, self._window_tokens = text, protocol_id, window
@@ -115,8 +126,13 @@ class OneText(Perplexity):
 
     def protocol(self, context: int | None, bos: bool = True) -> str:
         """The literature's id with the window that this model really gets."""
-        size = min(self._window_tokens, context or self._window_tokens)
-        return f"{self._id}/{size}/nonoverlap/bos-{'once' if bos else 'none'}"
+        size = self._size(context)
+        window = size if self._window_tokens else f"max-{size or 'any'}"
+        return f"{self._id}/{window}/nonoverlap/bos-{'once' if bos else 'none'}"
+
+    def _size(self, context: int | None) -> int:
+        """Tokens of a window; 0 if neither the task nor the model limits them."""
+        return min((size for size in (self._window_tokens, context) if size), default=0)
 
     def examples(self, model: LanguageModel) -> Sequence[Example]:
         """One example a whole window; its cluster is the section that its first token lies in."""
@@ -124,7 +140,9 @@ class OneText(Perplexity):
         encoded = model.encode([text])[0]
         if model.facts.bos is not None:
             encoded = Encoded(np.concatenate([[model.facts.bos], encoded.ids_T]), np.concatenate([[0], encoded.ends_T]))
-        size = min(self._window_tokens, model.facts.context or self._window_tokens)
+        size = self._size(model.facts.context)
+        if not size:
+            raise UnitError("the model states no context; set inputs.context in its manifest")
         count = len(encoded.ids_T) // size
         if not count:
             raise UnitError(f"the text has {len(encoded.ids_T)} tokens, fewer than one window of {size}")
@@ -133,14 +151,18 @@ class OneText(Perplexity):
         for number in range(count):
             at = number * size
             section = bisect.bisect_right(starts, int(encoded.ends_T[at])) - 1
-            window = _window(text, encoded, at, at + size, None)
-            found.append(Example(f"window-{number:05d}", window, cluster=f"section-{max(section, 0):04d}"))
+            cluster = f"section-{max(section, 0):04d}" if starts else ""
+            window = self._cut(text, encoded, at, at + size, model.facts.bos)
+            found.append(Example(f"window-{number:05d}", window, cluster=cluster))
         return found
+
+    def _cut(self, text: str, encoded: Encoded, start: int, stop: int, bos: int | None) -> Window:
+        return _window(text, encoded, start, stop, None)
 
 
 def section_starts(text: str) -> list[int]:
-    """Character offsets of the top-level headings (`` = Title = ``) of a WikiText text; [0] if there are none."""
-    return [match.start() for match in re.finditer(r"^ = [^=].*[^=] = $", text, flags=re.MULTILINE)] or [0]
+    """Character offsets of the top-level headings (`` = Title = ``) of a WikiText text."""
+    return [match.start() for match in re.finditer(r"^ = [^=].*[^=] = $", text, flags=re.MULTILINE)]
 
 
 def _window(text: str, encoded: Encoded, start: int, stop: int, bos: int | None) -> Window:
@@ -178,9 +200,14 @@ def _tinystories() -> list[str]:
 
 
 def _wikitext2() -> str:
+    return "\n\n".join(_wikitext2_rows())
+
+
+def _wikitext2_rows() -> list[str]:
     raw = _WIKITEXT2.file("wiki.test.raw")
     rows = _rows_of(raw) if raw is not None else list(_WIKITEXT2.rows("text"))
-    return _WIKITEXT2.verified("\n\n".join(rows).encode()).decode()
+    _WIKITEXT2.verified("\n\n".join(rows).encode())
+    return rows
 
 
 def _rows_of(raw: bytes) -> list[str]:

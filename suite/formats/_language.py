@@ -1,40 +1,32 @@
-"""A language model over any runtime: token boundaries, batches, and log-probabilities in float32 row chunks.
+"""A language model over any runtime: text to tokens, tokens to the scoring engine, and who is to blame.
 
-Shape suffixes: B sequences, T tokens, N rows (scored positions), V vocabulary.
+Shape suffixes: T tokens, K choices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from suite.engine import spot
+from suite.engine.full import Full
+from suite.engine.head import LOGITS_BYTES
+from suite.engine.plain import FORWARD_TOKENS, Plain
+from suite.engine.runtime import Runtime
+from suite.engine.scorer import Shared
 from suite.errors import AnswerError, UnitError
-from suite.model import ChoiceScores, Encoded, Facts, Float, Ints
+from suite.formats._generate import Generator, Writer, recomputing, rows_for
+from suite.formats._tokenizer import encoded
+from suite.model import ChoiceScores, Encoded, Facts, Ints, Span, TokenScores
 
-if TYPE_CHECKING:
-    import torch
+__all__ = ["CausalModel", "Runtime"]
 
-_FORWARD_TOKENS = 4096  # of one forward, padding counted
-_LOGITS_BYTES = 1 << 26  # of float32 logits held at once
-_MIN_SCORED = 2  # a sequence of one token has nothing to predict
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """How one runtime computes logits, in two steps so that the second can be taken in chunks of rows.
-
-    Attributes:
-        body: ids [B, T] and attention mask [B, T] (``None``: no padding), int64, to features [B, T, D].
-        head: features [N, D] to logits [N, V].
-        width: V if `body` gives logits already, so that batches stay small; 0 otherwise.
-    """
-
-    body: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
-    head: Callable[[torch.Tensor], torch.Tensor]
-    width: int = 0
+_FORWARD_TOKENS = FORWARD_TOKENS
+_LOGITS_BYTES = LOGITS_BYTES
 
 
 @dataclass
@@ -45,11 +37,20 @@ class CausalModel:
         facts: observed facts; ``context`` and ``vocabulary`` are set.
         tokenizer: a ``PreTrainedTokenizerFast``.
         runtime: computes.
+        engine: computes shared prefixes once; ``None``: every sequence is computed on its own.
+        checked: whether a few requests of a first call have shown that the engine is exact.
+        generator: continues prompts; ``None``: by `runtime`, the whole sequence once more for every token.
     """
 
     facts: Facts
     tokenizer: Any
     runtime: Runtime
+    engine: Shared | None = None
+    checked: bool = False
+    generator: Generator | None = None
+
+    def __post_init__(self) -> None:
+        self.full = Full(self.runtime)
 
     @property
     def context(self) -> int:
@@ -59,17 +60,41 @@ class CausalModel:
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Tokens of each text, no special tokens added; ends never fall."""
-        encoded = []
-        for text in texts:
-            tokens = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-            ends = np.array([end for _, end in tokens["offset_mapping"]], dtype=np.int64)
-            encoded.append(Encoded(np.array(tokens["input_ids"], dtype=np.int64), np.maximum.accumulate(ends)))
-        return encoded
+        return encoded(self.tokenizer, texts)
 
-    def token_logprobs(self, sequences: Sequence[Ints]) -> list[Float]:
-        """For t = 1..T-1, log p(token t | tokens before t); float64, taken of float32 logits."""
-        scores = self._score([np.asarray(ids_T, dtype=np.int64) for ids_T in sequences])
-        return [logprobs for logprobs, _ in scores]
+    def token_logprobs(self, sequences: Sequence[Ints]) -> list[TokenScores]:
+        """For t = 1..T-1, log p(token t | tokens before t), taken of float32 logits; always the plain path."""
+        rows = [np.asarray(ids_T, dtype=np.int64) for ids_T in sequences]
+        for index, ids_T in enumerate(rows):
+            self._refuse(ids_T, index)
+        scores = self._plain(range(len(rows)), rows, [max(0, len(ids_T) - 1) for ids_T in rows], range(len(rows)))
+        return [scores[index] for index in range(len(rows))]
+
+    def document_logprobs(self, texts: Sequence[str]) -> list[TokenScores]:
+        """All tokens of each text, as ``loglikelihood_rolling`` of lm-evaluation-harness 0.4.13 cuts them."""
+        windows = [list(rolling(self._encode_special(text), self._prefix, self.context)) for text in texts]
+        owners = [index for index, cut in enumerate(windows) for _ in cut]
+        flat = [window for cut in windows for window in cut]
+        for (ids_T, _), owner in zip(flat, owners, strict=True):
+            self._refuse(ids_T, owner)
+        scores = self._plain(range(len(flat)), [ids_T for ids_T, _ in flat], [tail for _, tail in flat], owners)
+        parts = iter(scores[index] for index in range(len(flat)))
+        return [_joined([next(parts) for _ in cut]) for cut in windows]
+
+    def generate(self, prompts: Sequence[str], stops: Sequence[Sequence[str]], limits: Sequence[int]) -> list[str]:
+        """Greedy continuations, prompts cut to tokens as lm-eval cuts them."""
+        generator = self.generator or recomputing(self.runtime)
+        writer = Writer(generator, self.tokenizer, self.context, rows_for(self.runtime))
+        return writer.write([self._encode_special(prompt) for prompt in prompts], stops, limits)
+
+    def distributions(self, sequences: Sequence[Ints], spans: Sequence[Span]) -> list[NDArray[np.float32]]:
+        """Whole next-token distributions of a span of positions: the log-softmax of float32 logits."""
+        answers = []
+        for index, (sequence, (start, stop)) in enumerate(zip(sequences, spans, strict=True)):
+            ids_T = np.asarray(sequence, dtype=np.int64)
+            self._refuse(ids_T, index)
+            answers.append(self.full.span(ids_T, start, stop))
+        return answers
 
     def choice_logprobs(self, contexts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
         """Every choice scored after its context, tokens cut as lm-evaluation-harness 0.4.13 cuts them."""
@@ -83,7 +108,7 @@ class CausalModel:
                 sequences.append(np.array((before + after)[-(self.context + 1) :], dtype=np.int64))
                 tails.append(len(after))
                 owners.append(item)
-        scores = iter(self._score(sequences, tails, owners))
+        scores = iter(self.score(sequences, tails, owners))
         return [_summed([next(scores) for _ in options]) for options in choices]
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
@@ -119,22 +144,72 @@ class CausalModel:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=not begins, verbose=False)
         return ids
 
-    def _score(
-        self, sequences: list[Ints], tails: list[int] | None = None, owners: list[int] | None = None
-    ) -> list[tuple[Float, np.ndarray[Any, np.dtype[np.bool_]]]]:
-        """Log-probabilities of the last `tails` tokens (default: all but the first); whether each is the likeliest."""
-        tails = [len(ids_T) - 1 for ids_T in sequences] if tails is None else tails
-        owners = list(range(len(sequences))) if owners is None else owners
-        answers = [(np.zeros(0), np.zeros(0, dtype=np.bool_))] * len(sequences)
-        for index, ids_T in enumerate(sequences):
-            self._refuse(ids_T, owners[index])
-        for batch in self._batches(sequences):
-            scored = self._forward([sequences[i] for i in batch], [tails[i] for i in batch])
-            for index, answer in zip(batch, scored, strict=True):
-                if np.isnan(answer[0]).any():
-                    raise AnswerError("the model gives a log-probability that is not a number", owners[index])
-                answers[index] = answer
-        return answers
+    def score(
+        self, sequences: Sequence[Ints], tails: Sequence[int], owners: Sequence[int] | None = None
+    ) -> list[TokenScores]:
+        """Scores of each sequence's last `tail` tokens.
+
+        Prefixes that sequences have in common are computed once, where the model's engine does so exactly.
+
+        Args:
+            sequences: token ids, at most one more than the context.
+            tails: from 1 to all but one.
+            owners: for each sequence, the item to blame for it; ``None``: its own index.
+
+        Raises:
+            AnswerError: ids that the model does not know, or a log-probability that is not finite.
+        """
+        owners = range(len(sequences)) if owners is None else owners
+        for ids_T, owner in zip(sequences, owners, strict=True):
+            self._refuse(ids_T, owner)
+        answers = self._together(sequences, tails, owners)
+        apart = [i for i in range(len(sequences)) if i not in answers]
+        answers.update(self._plain(apart, sequences, tails, owners))
+        return [answers[i] for i in range(len(sequences))]
+
+    def _together(
+        self, sequences: Sequence[Ints], tails: Sequence[int], owners: Sequence[int]
+    ) -> dict[int, TokenScores]:
+        """Scores of the sequences that the engine takes; none if a few of the first call show that it is not exact."""
+        engine = self.engine
+        taken = [i for i, ids_T in enumerate(sequences) if engine is not None and engine.takes(ids_T)]
+        if engine is None or not taken:
+            return {}
+        before = engine.counts.positions
+        scored = engine.score([sequences[i] for i in taken], [tails[i] for i in taken])
+        answers = dict(zip(taken, scored, strict=True))
+        for i in [i for i in taken if not np.isfinite(answers[i].logprobs_T).all()]:  # perhaps its neighbour's fault
+            answers.update(self._plain([i], sequences, tails, owners))
+        if not self.checked:
+            asked = [(sequences[i], tails[i], answers[i]) for i in taken]
+            found = spot.look(self._alone, asked, engine.allowed, engine.counts.positions - before)
+            self._conclude(engine, found)
+        return answers if self.engine else {}
+
+    def _conclude(self, engine: Shared, found: spot.Finding) -> None:
+        """Keep the engine or leave it, and say so; all that the run has asked so far is asked anew."""
+        self.checked = True
+        seen = f"{engine.mode} differs from plain by {found.gap:.1e} on {found.requests} requests of the task"
+        if not found.holds:
+            self.engine = None
+            seen = f"engine plain: {seen}, allowed {engine.allowed:.1e}"
+        facts = self.facts
+        self.facts = replace(facts, engine=facts.engine if found.holds else "plain", notes=(*facts.notes, seen))
+
+    @property
+    def _alone(self) -> Plain:
+        return Plain(self.runtime, self.facts.vocabulary or 1, _FORWARD_TOKENS, _LOGITS_BYTES)
+
+    def _plain(
+        self, indices: Sequence[int], sequences: Sequence[Ints], tails: Sequence[int], owners: Sequence[int]
+    ) -> dict[int, TokenScores]:
+        """Scores of some of the sequences, each computed on its own."""
+        scored = self._alone.score([sequences[i] for i in indices], [tails[i] for i in indices])
+        for i, scores in zip(indices, scored, strict=True):
+            if not np.isfinite(scores.logprobs_T).all():
+                what = "not a number" if np.isnan(scores.logprobs_T).any() else "infinite"
+                raise AnswerError(f"the model gives a log-probability that is {what}", owners[i])
+        return dict(zip(indices, scored, strict=True))
 
     def _refuse(self, ids_T: Ints, owner: int) -> None:
         vocabulary = self.facts.vocabulary or 0
@@ -143,53 +218,41 @@ class CausalModel:
         if len(ids_T) - 1 > self.context:
             raise AnswerError(f"a sequence of {len(ids_T)} tokens exceeds the model's context of {self.context}", owner)
 
-    def _batches(self, sequences: list[Ints]) -> Iterator[list[int]]:
-        """Indices of sequences of similar length, longest first, that fit one forward."""
-        budget = _FORWARD_TOKENS
-        if self.runtime.width:
-            budget = min(budget, _LOGITS_BYTES // (4 * self.runtime.width))
-        order = sorted((i for i in range(len(sequences)) if len(sequences[i]) >= _MIN_SCORED),
-                       key=lambda i: -len(sequences[i]))  # fmt: skip
-        while order:
-            size = max(1, budget // (len(sequences[order[0]]) - 1))
-            yield order[:size]
-            order = order[size:]
 
-    def _forward(self, batch: list[Ints], tails: list[int]) -> list[tuple[Float, Any]]:
-        import torch
-
-        lengths = [len(ids_T) - 1 for ids_T in batch]
-        ids_BT = torch.zeros((len(batch), max(lengths)), dtype=torch.int64)
-        for row, ids_T in enumerate(batch):
-            ids_BT[row, : lengths[row]] = torch.from_numpy(ids_T[:-1])
-        lengths_B = torch.tensor(lengths)
-        mask_BT = (torch.arange(max(lengths))[None, :] < lengths_B[:, None]).to(torch.int64)
-        with torch.no_grad():
-            features_BTD = self.runtime.body(ids_BT, mask_BT if min(lengths) < max(lengths) else None)
-            rows = [features_BTD[row, length - tail : length]
-                    for row, (length, tail) in enumerate(zip(lengths, tails, strict=True))]  # fmt: skip
-            targets = np.concatenate([ids_T[len(ids_T) - tail :] for ids_T, tail in zip(batch, tails, strict=True)])
-            logprobs_N, greedy_N = self._rows(torch.cat(rows), torch.from_numpy(targets))
-        cuts = np.cumsum(tails)[:-1]
-        return list(zip(np.split(logprobs_N, cuts), np.split(greedy_N, cuts), strict=True))
-
-    def _rows(self, features_ND: torch.Tensor, targets_N: torch.Tensor) -> tuple[Float, Any]:
-        """Log-probability of each row's target and whether it is the row's most likely token."""
-        step = max(1, _LOGITS_BYTES // (4 * max(1, self.facts.vocabulary or 1)))
-        logprobs, greedy = [], []
-        for start in range(0, len(targets_N), step):
-            logits_NV = self.runtime.head(features_ND[start : start + step]).float()
-            targets = targets_N[start : start + step].to(logits_NV.device)
-            chosen_N = logits_NV.gather(1, targets[:, None])[:, 0]
-            logprobs.append((chosen_N - logits_NV.logsumexp(dim=1)).double().cpu().numpy())
-            greedy.append((logits_NV.argmax(dim=1) == targets).cpu().numpy())
-        return np.concatenate(logprobs), np.concatenate(greedy)
-
-
-def _summed(scores: list[tuple[Float, Any]]) -> ChoiceScores:
+def _summed(scores: list[TokenScores]) -> ChoiceScores:
     """One item's choices, from the scores of their tokens."""
     return ChoiceScores(
-        logprobs_K=np.array([logprobs.sum() for logprobs, _ in scores], dtype=np.float64),
-        n_tokens_K=np.array([len(logprobs) for logprobs, _ in scores], dtype=np.int64),
-        greedy_K=np.array([bool(greedy.all()) for _, greedy in scores], dtype=np.bool_),
+        logprobs_K=np.array([tokens.logprobs_T.sum() for tokens in scores], dtype=np.float64),
+        n_tokens_K=np.array([len(tokens.logprobs_T) for tokens in scores], dtype=np.int64),
+        greedy_K=np.array([bool(tokens.greedy_T.all()) for tokens in scores], dtype=np.bool_),
+    )
+
+
+def rolling(ids: Sequence[int], prefix: int, context: int) -> Iterator[tuple[Ints, int]]:
+    """Windows that score every token of a text once: sequences, and how many of their last tokens are scored.
+
+    The first begins with the prefix token, each further one with the last token of the one before; the last window is
+    filled up with earlier tokens. As ``get_rolling_token_windows(context_len=1)`` and ``make_disjoint_window`` of
+    lm-evaluation-harness 0.4.13.
+
+    >>> [(window.tolist(), tail) for window, tail in rolling([1, 2, 3, 4], 0, 3)]
+    [([0, 1, 2, 3], 3), ([1, 2, 3, 4], 1)]
+    """
+    row = np.array([prefix, *ids], dtype=np.int64)
+    done = 0
+    while done < len(ids):
+        end = min(done + context, len(ids))
+        start = done if done == 0 or end - done == context else end - context
+        yield row[start : end + 1], end - done
+        done = end
+
+
+def _joined(parts: list[TokenScores]) -> TokenScores:
+    """One text's tokens, from its windows'."""
+    if not parts:
+        return TokenScores(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.bool_))
+    return TokenScores(
+        np.concatenate([part.logprobs_T for part in parts]),
+        np.concatenate([part.top_logprobs_T for part in parts]),
+        np.concatenate([part.greedy_T for part in parts]),
     )

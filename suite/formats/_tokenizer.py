@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from suite.errors import InputError, UnitError
 from suite.formats._errors import one_line
 from suite.formats._safetensors import read_json
 from suite.manifest import Inputs
+from suite.model import Encoded
 
 _FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 
@@ -49,6 +52,16 @@ def load_tokenizer(folder: Path) -> Any:
     if not tokenizer.is_fast:
         raise UnitError(f"the tokenizer of {folder.name} has no fast form; save it with a tokenizer.json")
     return tokenizer
+
+
+def encoded(tokenizer: Any, texts: Sequence[str]) -> list[Encoded]:
+    """Tokens of each text by a fast tokenizer, no special tokens added; ends never fall."""
+    found = []
+    for text in texts:
+        tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ends = np.array([end for _, end in tokens["offset_mapping"]], dtype=np.int64)
+        found.append(Encoded(np.array(tokens["input_ids"], dtype=np.int64), np.maximum.accumulate(ends)))
+    return found
 
 
 def config_context(folder: Path) -> int | None:

@@ -26,6 +26,7 @@ class Description:
         dtypes: dtype name (``float32``, ``bfloat16``, ``int8``, ``uint8``, ...) to bytes stored in it.
         signature: input and output shapes, for formats that state them.
         context: language: the most tokens of one sequence, as the configuration states it.
+        masked: language: it fills in hidden tokens instead of continuing a text.
     """
 
     parameters: int
@@ -33,6 +34,7 @@ class Description:
     dtypes: Mapping[str, int] = field(default_factory=dict)
     signature: Signature | None = None
     context: int | None = None
+    masked: bool = False
 
     @property
     def dtype(self) -> str:

@@ -31,8 +31,8 @@ class Fake:
 
     def describe(self, weights: Path) -> Description:
         """No parameters; the bytes are the file's."""
-        _spec(weights)
-        return Description(parameters=0, tensor_bytes=weights.stat().st_size)
+        masked = str(_spec(weights)["fake"]).endswith("-masked")
+        return Description(parameters=0, tensor_bytes=weights.stat().st_size, masked=masked)
 
     def load(self, weights: Path, kind: Kind, inputs: Inputs, place: Place) -> Model:
         """The model that ``suite.fakes.build`` makes of the file."""

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.engine import check
+from suite.engine.runtime import transformers_forward
 from suite.errors import HallmarkError, InputError, UnitError
-from suite.formats import _safetensors, _vision
+from suite.formats import _masked, _safetensors, _vision
 from suite.formats._errors import one_line
+from suite.formats._generate import caching
 from suite.formats._language import CausalModel, Runtime
 from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer, positions
 from suite.formats._torch import observed_dtype, torch_device
@@ -33,6 +36,7 @@ _CLASSES = {
 }
 _HEAD_TOLERANCE = 1e-4
 _PROBE_TOKENS = 8
+_CUDA_TOKENS = 16384  # of one forward
 
 
 class Transformers:
@@ -59,7 +63,7 @@ class Transformers:
     def describe(self, weights: Path) -> Description:
         """Tensors as the safetensors headers state them."""
         stored = _safetensors.describe(_safetensors.model_files(weights))
-        return replace(stored, context=config_context(weights))
+        return replace(stored, context=config_context(weights), masked=_masked.is_masked(weights))
 
     def load(self, weights: Path, kind: Kind, inputs: Inputs, place: Place) -> Model:
         """The model, in the dtype that its files state.
@@ -71,9 +75,12 @@ class Transformers:
         for finding in self.check(weights):
             raise InputError(finding)
         device = torch_device(place)
-        model, notes = _from_pretrained(weights, _CLASSES[kind])
+        masked = kind == "language" and _masked.is_masked(weights)
+        model, notes = _from_pretrained(weights, _masked.CLASS if masked else _CLASSES[kind])
         model = model.to(device).eval()
         stored = self.describe(weights).dtype
+        if masked:
+            return _masked.masked(model, weights, inputs, notes)
         if kind == "language":
             return _language(model, weights, inputs, stored, notes)
         facts = Facts(observed_dtype(model), notes=notes)
@@ -167,10 +174,14 @@ def _language(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tupl
             f"the tokenizer has {len(tokenizer)} ids, the model only {min(rows, vocabulary)}; they do not fit"
         )
     observed = observed_dtype(model)
-    if stored.startswith(("int", "uint", "float8")) and observed != stored and not observed.startswith(("int", "uint")):
-        notes = (*notes, f"storage only: {stored} weights are expanded to {observed} by this runtime")
-    facts = Facts(observed, "plain", context, vocabulary, tokenizer.bos_token_id, notes)
-    return CausalModel(facts, tokenizer, runtime)
+    stated: tuple[str, ...] = ()
+    expanded = stored.startswith(("int", "uint", "float8")) and observed != stored
+    if expanded and not observed.startswith(("int", "uint")):
+        stated = (f"storage only: {stored} weights are expanded to {observed} by this runtime",)
+    verdict = check.choose(runtime, min(rows, vocabulary), context, model.config.to_dict())
+    notes = (*notes, verdict.note, *stated)
+    facts = Facts(observed, verdict.engine, context, vocabulary, tokenizer.bos_token_id, notes)
+    return CausalModel(facts, tokenizer, runtime, verdict.shared, generator=caching(model))
 
 
 def _split(model: Any) -> tuple[Runtime, int]:
@@ -178,19 +189,17 @@ def _split(model: Any) -> tuple[Runtime, int]:
     import torch
 
     device = model.device
+    tokens = _CUDA_TOKENS if device.type == "cuda" else 0
     ids_BT = torch.arange(_PROBE_TOKENS).remainder(model.get_input_embeddings().weight.shape[0])[None, :]
 
-    def call(module: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> Any:
-        mask = None if mask_BT is None else mask_BT.to(device)
-        return module(input_ids=ids_BT.to(device), attention_mask=mask, use_cache=False)
+    features = transformers_forward(model.base_model, "last_hidden_state", device, model.dtype)
+    logits = transformers_forward(model, "logits", device, model.dtype)
 
-    def body(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        features: torch.Tensor = call(model.base_model, ids_BT, mask_BT).last_hidden_state
-        return features
+    def body(ids_BT: torch.Tensor, _mask_BT: torch.Tensor | None) -> torch.Tensor:
+        return features(ids_BT)  # padding comes last, where no causal model looks: no mask, as in lm-eval
 
-    def whole(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        logits: torch.Tensor = call(model, ids_BT, mask_BT).logits
-        return logits
+    def whole(ids_BT: torch.Tensor, _mask_BT: torch.Tensor | None) -> torch.Tensor:
+        return logits(ids_BT)
 
     with torch.no_grad():
         logits_TV = whole(ids_BT, None)[0].float()
@@ -202,8 +211,8 @@ def _split(model: Any) -> tuple[Runtime, int]:
             gaps = [(float((head(features_TD).float() - logits_TV).abs().max()), head) for head in _heads(model)]
     gap, head = min(gaps, key=lambda pair: pair[0], default=(math.inf, None))
     if head is not None and gap <= _HEAD_TOLERANCE * max(1.0, float(logits_TV.abs().max())):
-        return Runtime(body, head), logits_TV.shape[1]
-    return Runtime(whole, lambda rows: rows, width=logits_TV.shape[1]), logits_TV.shape[1]
+        return Runtime(body, head, 0, features, tokens), logits_TV.shape[1]
+    return Runtime(whole, lambda rows: rows, logits_TV.shape[1], logits, tokens), logits_TV.shape[1]
 
 
 def _heads(model: Any) -> list[Callable[[Any], Any]]:

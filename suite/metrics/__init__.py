@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suite.metrics import calibration, classification, language
+from suite.metrics import calibration, classification, distance, language
 from suite.metrics.base import Columns, Metric
 
 METRICS: dict[str, Metric] = {
@@ -13,6 +13,7 @@ METRICS: dict[str, Metric] = {
     "classification.nll": classification.NLL,
     "classification.brier": classification.BRIER,
     "calibration.ece_15": calibration.ECE_15,
+    **{f"distance.{metric.name}": metric for metric in distance.DISTANCES},
 }
 
 __all__ = ["METRICS", "Columns", "Metric"]

@@ -4,7 +4,8 @@ Shape suffixes: N items, K terms.
 
 Nearly every metric of the field is a function of sums over items: accuracy is hits / n, perplexity is
 exp(sum nll / sum tokens), ECE needs 15 bins of three sums. Such a metric declares its per-item `terms` and how to
-`finish` their sums. Its bootstrap then is one matrix product, and any subset is one sum.
+`finish` their sums. Its bootstrap then is one matrix product, and any subset is one sum. A quantile is none: such a
+metric declares `whole` instead, and its bootstrap computes it again from the rows of every resample.
 """
 
 from __future__ import annotations
@@ -21,9 +22,15 @@ from suite.errors import Undefined
 Columns = Mapping[str, NDArray[Any]]
 Terms = Callable[[Columns], NDArray[np.float64]]
 Finish = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Whole = Callable[[Columns], float]
+Prepare = Callable[[Columns], Columns]
 
 
-@dataclass(frozen=True)
+def _not_additive(_: Any) -> NDArray[np.float64]:
+    raise TypeError("this metric is no function of sums over items: it has no terms")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """One number of a task.
 
@@ -32,28 +39,38 @@ class Metric:
         needs: outcome columns that it reads.
         terms: columns -> [N, K] float64, the additive statistics of each item.
         finish: sums [..., K] -> values [...], NaN where undefined.
+        total: columns -> [K], the sums of `terms` without holding all of them, where there may be millions of items.
+        whole: for a metric that is no function of sums, in the place of `terms` and `finish`: columns -> value.
+        prepare: applied once to all items and never to a resample, e.g. to leave out groups that are too small.
+        no_interval: why no interval is given, where none would be honest.
         unit: ``""`` for a pure number.
         higher_is_better: direction; ``None`` for a description that has none.
         bounds: smallest and largest possible value, ``None`` where there is none.
         undefined: why the value is missing when `finish` gives NaN.
         proportion: the terms are (0 or 1, 1) and `finish` divides them: a score interval applies.
         observed: column whose sum counts the observations (tokens, pixels); ``None``: observations are items.
-        where: (column, value): only the items whose column holds the value.
+        where: (column, value) pairs: only the items whose columns hold the values.
+        least: items below which there is no value, because it would say nothing of a group.
         width: number of terms K.
         reference: paper or library with the same convention.
     """
 
     name: str
     needs: tuple[str, ...]
-    terms: Terms
-    finish: Finish
+    terms: Terms = _not_additive
+    finish: Finish = _not_additive
+    total: Terms | None = None
+    whole: Whole | None = None
+    prepare: Prepare | None = None
+    no_interval: str | None = None
     unit: str
     higher_is_better: bool | None
     bounds: tuple[float | None, float | None]
     undefined: str = "no items"
     proportion: bool = False
     observed: str | None = None
-    where: tuple[str, str] | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    least: int = 1
     width: int = 2
     reference: str = ""
 
@@ -64,20 +81,40 @@ class Metric:
             Undefined: there is no value, e.g. no items.
         """
         columns = self.rows(columns)
+        n = len(columns[self.needs[0]])
+        if 0 < n < self.least:
+            raise Undefined(f"{n} items{self._about()}, at least {self.least} needed")
+        return self._value(columns)
+
+    def _value(self, columns: Columns) -> float:
         if not len(columns[self.needs[0]]):
-            raise Undefined("no items" if self.where is None else f"no items with {' = '.join(self.where)}")
-        value = float(self.finish(self.terms(columns).sum(axis=0)))
+            raise Undefined(f"no items{self._about()}")
+        value = self.whole(columns) if self.whole else float(self.finish(self._sums(columns)))
         if not np.isfinite(value):
             raise Undefined(self.undefined)
         return value
 
     def rows(self, columns: Columns) -> Columns:
         """The items that this metric is about: all of them, or those of its `where`."""
-        if self.where is None:
-            return columns
-        column, value = self.where
-        inside = columns[column] == value
-        return {name: values[inside] for name, values in columns.items()}
+        columns = self._inside(columns)
+        return self.prepare(columns) if self.prepare and len(columns[self.needs[0]]) else columns
+
+    def _inside(self, columns: Columns) -> Columns:
+        for column, value in self.where:
+            inside = columns[column] == value
+            columns = {name: values[inside] for name, values in columns.items()}
+        return columns
+
+    def _sums(self, columns: Columns) -> NDArray[np.float64]:
+        return self.total(columns) if self.total else self.terms(columns).sum(axis=0)
+
+    def of_rows(self, columns: Columns, rows: NDArray[np.int64]) -> float:
+        """The value on these rows, in any order, with repetitions, as a resample draws them."""
+        needs = (*self.needs, *(column for column, _ in self.where))
+        return self._value(self._inside({name: columns[name][rows] for name in needs}))
+
+    def _about(self) -> str:
+        return " with " + ", ".join(f"{column} = {value}" for column, value in self.where) if self.where else ""
 
     def observations(self, columns: Columns) -> int:
         """What the value was taken over: items, or the sum of the `observed` column (tokens, pixels)."""

@@ -63,8 +63,8 @@ class Nvml(Probe):
             self._used_j = [after - before for before, after in zip(self._before, self._counters(), strict=True)]
 
     def read(self, observed: Observed) -> dict[str, list[float]]:
-        """Joules per GPU; nothing for a resumed unit, whose first part was not in the window."""
-        return {} if observed.resumed or not self._used_j else {"nvml_gpu_j": self._used_j}
+        """Joules per GPU; nothing if part of a resumed unit was not in the window, or another model was."""
+        return {} if observed.resumed or not observed.alone or not self._used_j else {"nvml_gpu_j": self._used_j}
 
     def _counters(self) -> list[float]:
         with _nvml() as nvml:

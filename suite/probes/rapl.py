@@ -49,8 +49,8 @@ class Rapl(Probe):
             ]
 
     def read(self, observed: Observed) -> dict[str, list[float]]:
-        """Joules per package; nothing for a resumed unit, whose first part was not in the window."""
-        return {} if observed.resumed or not self._used_j else {"rapl_package_j": self._used_j}
+        """Joules per package; nothing if part of a resumed unit was not in the window, or another model was."""
+        return {} if observed.resumed or not observed.alone or not self._used_j else {"rapl_package_j": self._used_j}
 
     def _counters(self) -> list[int]:
         return [int((package / "energy_uj").read_text()) for package in self._packages]

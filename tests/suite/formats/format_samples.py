@@ -128,9 +128,15 @@ def save_onnx_language(source: Path, folder: Path) -> None:
 
 def expected_logprobs(folder: Path, ids: Ints) -> Array:
     """By another route: the whole model's logits through log_softmax, one sequence at a time."""
+    return expected_scores(folder, ids)[0]
+
+
+def expected_scores(folder: Path, ids: Ints) -> tuple[Array, Array, Array]:
+    """Log-probability of each token but the first, of the likeliest there, and whether they are the same token."""
     from transformers import AutoModelForCausalLM
 
     whole = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
     with torch.no_grad():
-        logprobs = whole(torch.tensor(ids)[None]).logits[0].double().log_softmax(dim=-1)
-    return np.array([float(logprobs[t, token]) for t, token in enumerate(ids[1:].tolist())])
+        logprobs_TV = whole(torch.tensor(ids)[None]).logits[0].double().log_softmax(dim=-1).numpy()[:-1]
+    likeliest = logprobs_TV.argmax(axis=1)
+    return logprobs_TV[np.arange(len(ids) - 1), ids[1:]], logprobs_TV.max(axis=1), likeliest == ids[1:]

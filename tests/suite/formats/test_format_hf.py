@@ -118,7 +118,9 @@ class TestDtypes:
         assert isinstance(loaded, CausalModel)
         assert loaded.facts.dtype == "bfloat16"
         ids = loaded.encode(TEXTS[:1])[0].ids_T
-        np.testing.assert_allclose(loaded.token_logprobs([ids])[0], expected_logprobs(tmp_path, ids), atol=1e-5)
+        np.testing.assert_allclose(
+            loaded.token_logprobs([ids])[0].logprobs_T, expected_logprobs(tmp_path, ids), atol=1e-5
+        )
 
     def test_torchao_int8(self, tmp_path: Path) -> None:
         torchao = pytest.importorskip("torchao.quantization")
@@ -134,7 +136,9 @@ class TestDtypes:
         assert isinstance(loaded, CausalModel)
         assert loaded.facts.dtype == "int8"
         ids = loaded.encode(TEXTS[:1])[0].ids_T
-        np.testing.assert_allclose(loaded.token_logprobs([ids])[0], expected_logprobs(tmp_path, ids), atol=1e-4)
+        np.testing.assert_allclose(
+            loaded.token_logprobs([ids])[0].logprobs_T, expected_logprobs(tmp_path, ids), atol=1e-4
+        )
 
     def test_compressed_tensors_int8(self, tmp_path: Path) -> None:
         """As llm-compressor writes W8A16: int8 weights and a scale per output channel, expanded by this runtime."""
@@ -163,7 +167,7 @@ class TestDtypes:
         assert "storage only: int8 weights are expanded to float32" in loaded.facts.notes[-1]
         ids = loaded.encode(TEXTS[:1])[0].ids_T
         np.testing.assert_allclose(
-            loaded.token_logprobs([ids])[0], expected_logprobs(tmp_path / "plain", ids), atol=1e-4
+            loaded.token_logprobs([ids])[0].logprobs_T, expected_logprobs(tmp_path / "plain", ids), atol=1e-4
         )
 
 
@@ -192,5 +196,5 @@ class TestReal:
         text = (mirror / "text_tinystories_sample/tinystories_sample_cs336.txt").read_text()
         stories = [story.strip() for story in text.split("<|endoftext|>") if story.strip()]
         sequences = [np.concatenate([[1], encoded.ids_T])[:512] for encoded in model.encode(stories)]
-        scored = np.concatenate(model.token_logprobs(sequences))
+        scored = np.concatenate([scores.logprobs_T for scores in model.token_logprobs(sequences)])
         assert -scored.mean() == pytest.approx(1.2664, abs=0.02)

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from format_samples import TEXTS, expected_logprobs, save_tokenizer
+from format_samples import TEXTS, expected_logprobs, expected_scores, save_tokenizer
 
+from suite.child import Child
 from suite.errors import AnswerError
 from suite.formats import LOADERS, _language
 from suite.formats._language import CausalModel
 from suite.formats.base import Place
 from suite.manifest import Inputs
+from suite.remote import RemoteLanguageModel
 
 
 def load(folder: Path) -> CausalModel:
@@ -44,8 +46,11 @@ class TestTokenLogprobs:
     def test_against_whole_logits(self, made: Path, model: CausalModel) -> None:
         sequences = [encoded.ids_T for encoded in model.encode(TEXTS)]
         for ids, scored in zip(sequences, model.token_logprobs(sequences), strict=True):
-            assert scored.dtype == np.float64
-            np.testing.assert_allclose(scored, expected_logprobs(made / "llama", ids), atol=1e-5)
+            right, top, greedy = expected_scores(made / "llama", ids)
+            assert (scored.logprobs_T.dtype, scored.top_logprobs_T.dtype) == (np.float64, np.float64)
+            np.testing.assert_allclose(scored.logprobs_T, right, atol=1e-5)
+            np.testing.assert_allclose(scored.top_logprobs_T, top, atol=1e-5)
+            assert scored.greedy_T.tolist() == greedy.tolist()
 
     def test_chunks_and_batches_do_not_matter(self, model: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
         sequences = [encoded.ids_T for encoded in model.encode(TEXTS)]
@@ -53,7 +58,7 @@ class TestTokenLogprobs:
         monkeypatch.setattr(_language, "_LOGITS_BYTES", 4 * 300 * 3)
         monkeypatch.setattr(_language, "_FORWARD_TOKENS", 20)
         for one, two in zip(before, model.token_logprobs(sequences), strict=True):
-            np.testing.assert_allclose(one, two, atol=1e-5)
+            np.testing.assert_allclose(one.logprobs_T, two.logprobs_T, atol=1e-5)
 
     def test_full_logits_where_body_and_head_do_not_tell(
         self, made: Path, model: CausalModel, monkeypatch: pytest.MonkeyPatch
@@ -63,11 +68,12 @@ class TestTokenLogprobs:
         assert (model.runtime.width, whole.runtime.width) == (0, whole.facts.vocabulary)
         sequences = [encoded.ids_T for encoded in model.encode(TEXTS)]
         for one, two in zip(model.token_logprobs(sequences), whole.token_logprobs(sequences), strict=True):
-            np.testing.assert_allclose(one, two, atol=1e-5)
+            np.testing.assert_allclose(one.logprobs_T, two.logprobs_T, atol=1e-5)
 
     def test_short_sequences(self, model: CausalModel) -> None:
         one, none, two = model.token_logprobs([np.array([3]), np.array([], dtype=np.int64), np.array([3, 4])])
-        assert (one.shape, none.shape, two.shape) == ((0,), (0,), (1,))
+        assert [len(scores.logprobs_T) for scores in (one, none, two)] == [0, 0, 1]
+        assert [len(scores.greedy_T) for scores in (one, none, two)] == [0, 0, 1]
         assert model.token_logprobs([]) == []
 
     def test_logits_scaled_by_the_head(self, tmp_path: Path) -> None:
@@ -84,7 +90,9 @@ class TestTokenLogprobs:
         capped = load(tmp_path)
         assert capped.runtime.width == 0
         ids = capped.encode(["the dog"])[0].ids_T
-        np.testing.assert_allclose(capped.token_logprobs([ids])[0], expected_logprobs(tmp_path, ids), atol=1e-5)
+        np.testing.assert_allclose(
+            capped.token_logprobs([ids])[0].logprobs_T, expected_logprobs(tmp_path, ids), atol=1e-5
+        )
 
     @pytest.mark.parametrize(
         ("ids", "said"),
@@ -178,3 +186,17 @@ class TestChoiceLogprobs:
     def test_no_items(self, model: CausalModel) -> None:
         assert model.choice_logprobs([], []) == []
         assert model.choice_logprobs(["a"], [[]])[0].logprobs_K.shape == (0,)
+
+
+def test_what_the_run_s_own_items_show_reaches_the_parent(made: Path) -> None:
+    order = {"format": "transformers", "weights": str(made / "llama"), "kind": "language", "inputs": {},
+             "device": "cpu", "threads": 1}  # fmt: skip
+    with Child(order, 120.0) as child:
+        model = RemoteLanguageModel(child)
+        assert [note.split(":")[0] for note in child.facts.notes] == ["engine tree for shared prefixes"]
+        model.token_logprobs([np.array([3, 4, 5])])
+        assert len(child.facts.notes) == 1
+        for _ in range(2):
+            model.choice_logprobs(["once upon", "the dog"], [[" a time", " the"]] * 2)
+        assert (child.facts.engine, len(child.facts.notes)) == ("tree", 2)
+        assert "requests of the task" in child.facts.notes[1]

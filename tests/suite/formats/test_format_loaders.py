@@ -24,7 +24,8 @@ def load(sample: Sample) -> Model:
 
 def answers(model: Model, images: list[Array]) -> list[Array]:
     if isinstance(model, LanguageModel):
-        found = model.token_logprobs([encoded.ids_T for encoded in model.encode(TEXTS)])
+        scored = model.token_logprobs([encoded.ids_T for encoded in model.encode(TEXTS)])
+        found = [values for scores in scored for values in (scores.logprobs_T, scores.top_logprobs_T)]
         found += [scores.logprobs_K for scores in model.choice_logprobs(TEXTS[:2], [["a", " b c"], [" x"]])]
         return found
     return list(model.predict_proba(images) if isinstance(model, Classifier) else model.segment(images))

@@ -138,6 +138,9 @@ def test_dice_at_the_edges() -> None:
     assert a(c) == pytest.approx((1 + 0 + 0) / 3)
     assert b(c) == pytest.approx(0.5)
     assert dice(c) == pytest.approx((1 / 3 + 0.5) / 2)
+    assert [m.observations(c) for m in (dice, a, b)] == [3, 3, 1]  # b has a value in one case only
+    columns = {**c, "group.x": np.array(["u", "v", "v"])}
+    assert [groups.of_group(b, "x", x).observations(columns) for x in ("u", "v")] == [0, 1]
     counts = {m.name: m(c) for m in segmentation.misses(["a", "b"])}
     assert counts == {
         "n_missed[class=a]": 1,
