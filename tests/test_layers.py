@@ -12,7 +12,10 @@ from support import REPOSITORY
 
 PACKAGES = ("suite", "tasks", "leaderboard")
 MODULES = [path for package in PACKAGES for path in sorted((REPOSITORY / package).rglob("*.py"))]
-HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "sklearn", "datasets", "pyarrow", "pandas", "streamlit"}
+HEAVY = {
+    *("torch", "transformers", "onnx", "onnxruntime", "sklearn", "skimage", "datasets", "pyarrow", "pandas"),
+    "streamlit",
+}
 
 # module prefix -> prefixes of our own modules that it may import
 ALLOWED = {
@@ -27,7 +30,8 @@ ALLOWED = {
     "suite.outcomes": ("suite.errors",),
     "suite.model": ("suite.errors",),
     "suite.probes": ("suite.errors", "suite.probes"),
-    "suite.metrics": ("suite.errors", "suite.metrics", "suite.outcomes", "suite.stats"),
+    "suite.masks": ("suite.errors", "suite.masks"),
+    "suite.metrics": ("suite.errors", "suite.masks", "suite.metrics", "suite.outcomes", "suite.stats"),
     "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model"),
     "suite.store": ("suite.errors", "suite.record", "suite.outcomes"),
     "suite.engine": ("suite.errors", "suite.data", "suite.model", "suite.engine"),
