@@ -69,6 +69,14 @@ class Inputs(_Strict):
     """Number of classes, the background counted."""
     output: Literal["logits", "probabilities"] = "logits"
     """What the file's last layer gives; logits go through a float64 softmax."""
+    scores: str | None = None
+    """Predictions: the .npz array, or the beginning of the columns' names, that holds the scores."""
+    calibration_scores: str | None = None
+    """Predictions: the .npz array that holds the scores of the task's calibration split."""
+    ids: str | None = None
+    """Predictions: the array or column of item ids; absent in a .npz: rows are in the data's order."""
+    data_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Predictions: digest of the data that they were made on, as records and `hallmark list` state it."""
 
 
 class Manifest(_Strict):

@@ -175,7 +175,27 @@ class Segmenter(Protocol):
         ...
 
 
-Model = LanguageModel | MaskedLanguageModel | Classifier | Segmenter
+@runtime_checkable
+class Predictions(Protocol):
+    """Answers that were made elsewhere and come in a file."""
+
+    facts: Facts
+
+    def given(
+        self, items: Sequence[str], numbers: Sequence[int], totals: Sequence[int], calibration: Sequence[bool]
+    ) -> list[Float]:
+        """The K class probabilities of each item.
+
+        Args:
+            items: ids.
+            numbers: place of each item within its split, from 0.
+            totals: items of its split.
+            calibration: whether it belongs to the calibration split.
+        """
+        ...
+
+
+Model = LanguageModel | MaskedLanguageModel | Classifier | Segmenter | Predictions
 
 
 def common_context(*contexts: int | None) -> int | None:

@@ -141,6 +141,20 @@ class RemoteSegmenter(_Remote):
         return self._ask("segment", check, list(images))
 
 
+class RemotePredictions(_Remote):
+    """A file of predictions, read in the child process."""
+
+    def given(
+        self, items: Sequence[str], numbers: Sequence[int], totals: Sequence[int], calibration: Sequence[bool]
+    ) -> list[Float]:
+        """See `suite.model.Predictions.given`."""
+
+        def check(i: int, answer: Any) -> Float:
+            return _probabilities(i, _array(i, answer, "f", ndim=1)).astype(np.float64)
+
+        return self._ask("given", check, list(items), list(numbers), list(totals), list(calibration))
+
+
 STAND_INS: dict[Kind, Callable[[Child, str], Model]] = {
     "language": RemoteLanguageModel,
     "classification": RemoteClassifier,

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import suite
-from suite import measure, outcomes
+from suite import asking, measure, outcomes
+from suite.calibrate import CALIBRATION, applied
 from suite.child import Child
 from suite.errors import AnswerError, UnitError
 from suite.model import Facts, common_context
@@ -26,7 +26,7 @@ from suite.probes import PROBES
 from suite.probes.base import Batch, Observed, Probe
 from suite.provenance import source_state
 from suite.record import Measurement, Provenance, Record
-from suite.remote import STAND_INS, blamed_on
+from suite.remote import STAND_INS, RemotePredictions, blamed_on
 from suite.store import READINGS_SUFFIX, Journal, Store, Stored
 from suite.store import load as load_record
 from suite.task import Beside, Example, Row
@@ -89,12 +89,13 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress) -> _Asked:
         probes = [stack.enter_context(make()) for make in PROBES.values()]
         scratch = journal.scratch()
         child = stack.enter_context(_child(unit, unit.prepared, scratch))
-        model: Any = STAND_INS[unit.task.kind](child, "")
-        if unit.parent is not None:
-            model = Beside(model, _parent(unit, unit.parent, scratch, stack))
+        model = _model(unit, child, stack, scratch)
         tables, resumed = _all_batches(unit, child, model, journal, progress)
     series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
-    return _Asked(_in_task_order(tables), series, why_not, _facts(child, model), started, time.monotonic() - clock)
+    table = _in_task_order(tables)
+    if unit.task.calibrates:
+        table = applied(table, unit.task.calibrates)
+    return _Asked(table, series, why_not, _facts(child, model), started, time.monotonic() - clock)
 
 
 def _record(
@@ -122,7 +123,7 @@ def _record(
             notes=asked.facts.notes,
         ),
         sandbox="none",
-        source="measured",
+        source="predictions" if unit.prepared.predictions else "measured",
         parent_sha256=unit.parent.submission.manifest.sha256 if unit.parent else None,
         seed=unit.options.seed,
         limit=unit.options.limit,
@@ -138,6 +139,14 @@ def _parent(unit: Unit, parent: Prepared, scratch: Path, stack: contextlib.ExitS
     with blamed_on(whose):
         child = stack.enter_context(_child(unit, parent, scratch))
     return STAND_INS[unit.task.kind](child, whose)
+
+
+def _model(unit: Unit, child: Child, stack: contextlib.ExitStack, scratch: Path) -> Any:
+    """What the task asks: the child's stand-in, a file of predictions, or a model beside its parent."""
+    if unit.prepared.predictions:
+        return RemotePredictions(child)
+    model = STAND_INS[unit.task.kind](child, "")
+    return model if unit.parent is None else Beside(model, _parent(unit, unit.parent, scratch, stack))
 
 
 def _facts(child: Child, model: Any) -> Facts:
@@ -164,14 +173,16 @@ def _all_batches(
     unit: Unit, child: Child, model: Any, journal: Journal, progress: Progress
 ) -> tuple[list[pa.Table], bool]:
     """The rows of every batch, from the journal or from the model; and whether any came from the journal."""
-    examples = _sample(unit.task.examples(model), unit)
-    batches = _cut(examples, unit)
+    every = unit.task.examples(model)
+    ask = asking.by_file(every) if unit.prepared.predictions else asking.by_task(unit)
+    examples = asking.sample(every, unit)
+    batches = asking.cut(examples, unit)
     child.take_cost()  # what the examples cost (tokenizing) is no batch's
     total, done, resumed, tables = len(examples), 0, False, []
     for number, batch in enumerate(batches):
         table = journal.batch(number)
         if table is None:
-            table = journal.keep(number, _ask(unit, child, model, batch))
+            table = journal.keep(number, _ask(unit, child, partial(ask, model), batch))
         else:
             resumed = True
         tables.append(table)
@@ -180,32 +191,11 @@ def _all_batches(
     return tables, resumed
 
 
-def _sample(examples: Sequence[Example], unit: Unit) -> list[tuple[int, Example]]:
-    """Examples with their position in the task: all of them, or a seeded random sample."""
-    numbered = list(enumerate(examples))
-    if not numbered:
-        raise UnitError(f"task {unit.task.name!r} has no items")
-    limit = unit.options.limit
-    if limit is None or limit >= len(numbered):
-        return numbered
-    chosen = np.random.default_rng(unit.options.seed).choice(len(numbered), limit, replace=False)
-    return [numbered[i] for i in sorted(chosen.tolist())]
-
-
-def _cut(examples: list[tuple[int, Example]], unit: Unit) -> Iterator[list[tuple[int, Example]]]:
-    """Batches of a permutation that depends on the unit alone, so that a resumed run cuts the same ones."""
-    order = np.random.default_rng(int(unit.key[:16], 16)).permutation(len(examples)).tolist()
-    size = unit.task.batch_size
-    return ([examples[i] for i in order[at : at + size]] for at in range(0, len(order), size))
-
-
-def _ask(unit: Unit, child: Child, model: Any, batch: list[tuple[int, Example]]) -> pa.Table:
+def _ask(unit: Unit, child: Child, ask: Callable[[Any], Sequence[Any]], batch: list[tuple[int, Example]]) -> pa.Table:
     """Put a batch to the model and join its labels; the batch's cost travels in the table's metadata."""
     examples = [example for _, example in batch]
     try:
-        answers = unit.task.ask(
-            model, [example.input for example in examples], unit.prepared.submission.manifest.inputs
-        )
+        answers = ask(batch)
         rows = [
             _row(unit, position, example, answer) for (position, example), answer in zip(batch, answers, strict=True)
         ]
@@ -227,7 +217,9 @@ def _row(unit: Unit, position: int, example: Example, answer: Any) -> Row:
         scored = unit.task.row(example, answer)
     except AnswerError as error:
         raise UnitError(f"item {example.item!r}: {error}") from None
-    return {"position": position, ITEM: example.item, CLUSTER: example.cluster or example.item, **groups, **scored}
+    split = {CALIBRATION: example.calibration} if unit.task.calibrates else {}
+    cluster = example.cluster or example.item
+    return {"position": position, ITEM: example.item, CLUSTER: cluster, **groups, **split, **scored}
 
 
 def _span(examples: Sequence[Example]) -> str:
@@ -256,6 +248,7 @@ def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resume
         batches=costs,
         resumed=resumed,
         alone=unit.parent is None,
+        computed=not unit.prepared.predictions,
     )
 
 
@@ -264,7 +257,7 @@ def _read(probes: Sequence[Probe], observed: Observed) -> tuple[dict[str, list[f
     series: dict[str, list[float]] = {}
     why_not: dict[str, str] = {}
     for probe in probes:
-        why = probe.unavailable()
+        why = probe.unavailable() if observed.computed else "predictions only: no model was run"
         if why:
             why_not[probe.name] = why
         else:

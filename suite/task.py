@@ -30,6 +30,7 @@ class Example:
         label: what it may not.
         cluster: items that share it are correlated (windows of one text, slices of one patient).
         groups: attribute to value, for fairness and shift; stored as columns ``group.<attribute>``.
+        calibration: it belongs to the calibration split: a temperature is fitted on it, and it is not scored.
     """
 
     item: str
@@ -37,6 +38,7 @@ class Example:
     label: Any = None
     cluster: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
+    calibration: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Task(abc.ABC, Generic[ModelT]):
         metrics: every number that it reports; `primary` names the one to rank on.
         dataset: pinned data.
         masked: it takes masked language models instead of causal ones.
+        calibrates: how a temperature is fitted on those examples that are a calibration split: ``nll`` (the least NLL)
+            or ``ece-grid`` (Mukhoti 2020, see `suite.metrics.temperature`); empty without such a split.
         beside_parent: it asks the submission and its parent together, so its model is a `Beside` of the two.
         batch_size: items asked at once, part of the protocol, so that records do not depend on the machine.
         chance: value of the primary metric by guessing; ``None`` if there is no such value.
@@ -77,6 +81,7 @@ class Task(abc.ABC, Generic[ModelT]):
     dataset: Dataset
     masked: ClassVar[bool] = False
     beside_parent: ClassVar[bool] = False
+    calibrates: str = ""
     batch_size: int = 32
     chance: float | None = None
 

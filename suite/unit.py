@@ -63,6 +63,11 @@ class Prepared:
     parent_fingerprint: str | None = None
 
     @property
+    def predictions(self) -> bool:
+        """Whether the submission is a file of predictions, so that no model is run."""
+        return self.submission.manifest.format == "predictions"
+
+    @property
     def context(self) -> int | None:
         """Tokens that one sequence may hold: the manifest's, at most the file's."""
         return common_context(self.submission.manifest.inputs.context, self.description.context)

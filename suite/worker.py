@@ -42,6 +42,7 @@ METHODS = frozenset(
         "pseudo_logprobs",
         "predict_proba",
         "segment",
+        "given",
     }
 )
 _PR_SET_PDEATHSIG = 1

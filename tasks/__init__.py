@@ -7,7 +7,7 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.task import AnyTask
-from tasks import classification, corpora, distance, embedded, lm_eval, perplexity
+from tasks import classification, corpora, distance, embedded, labels, lm_eval, perplexity
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
 
 _ALL: tuple[AnyTask, ...] = (
@@ -19,6 +19,7 @@ _ALL: tuple[AnyTask, ...] = (
     perplexity.WIKITEXT2,
     *corpora.ALL,
     classification.CIFAR10_100,
+    labels.CIFAR10_LABELS,
     distance.GENERATED,
     distance.WIKITEXT2,
     bbq.BBQ,

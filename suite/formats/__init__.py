@@ -9,9 +9,10 @@ from suite.formats.base import Description, Loader, Place, Signature
 from suite.formats.fake import Fake
 from suite.formats.hf import Transformers
 from suite.formats.onnx_format import Onnx
+from suite.formats.predictions import Predictions
 from suite.formats.torch_export import TorchExport
 
-_ALL: tuple[Loader, ...] = (Transformers(), Onnx(), TorchExport(), Fake())
+_ALL: tuple[Loader, ...] = (Transformers(), Onnx(), TorchExport(), Predictions(), Fake())
 
 LOADERS: dict[str, Loader] = {loader.name: loader for loader in _ALL}
 """The formats that a manifest may name."""

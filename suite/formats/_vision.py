@@ -77,15 +77,24 @@ class _Network:
             raise UnitError(
                 f"the model gives {outputs.shape[_CLASS_AXIS]} classes, not the {classes} of inputs.classes; correct it"
             )
-        outputs = outputs[:given].astype(np.float64)
-        sums = outputs.sum(axis=_CLASS_AXIS)
-        if self.inputs.output == "logits":
-            if outputs.min(initial=0.0) >= 0 and np.abs(sums - 1).max(initial=0.0) < _SURELY_PROBABILITIES:
-                raise UnitError('the output sums to 1, these are probabilities: set inputs.output = "probabilities"')
-            return _softmax(outputs)
-        if outputs.min(initial=0.0) < 0 or np.abs(sums - 1).max(initial=0.0) > _SUM_TOLERANCE:
-            raise UnitError('the model\'s output does not sum to 1 over the classes; set inputs.output = "logits"')
-        return outputs
+        return as_probabilities(outputs[:given].astype(np.float64), self.inputs)
+
+
+def as_probabilities(outputs: Array, inputs: Inputs) -> Array:
+    """Class probabilities along axis 1, of logits or of themselves, as the manifest says.
+
+    Raises:
+        UnitError: they are what the manifest does not say: logits that sum to 1 (within 1e-5 and nowhere negative), or
+            probabilities that do not (within 1e-3).
+    """
+    sums = outputs.sum(axis=_CLASS_AXIS)
+    if inputs.output == "logits":
+        if outputs.min(initial=0.0) >= 0 and np.abs(sums - 1).max(initial=0.0) < _SURELY_PROBABILITIES:
+            raise UnitError('the output sums to 1, these are probabilities: set inputs.output = "probabilities"')
+        return _softmax(outputs)
+    if outputs.min(initial=0.0) < 0 or np.abs(sums - 1).max(initial=0.0) > _SUM_TOLERANCE:
+        raise UnitError('the model\'s output does not sum to 1 over the classes; set inputs.output = "logits"')
+    return outputs
 
 
 @dataclass

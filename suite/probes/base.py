@@ -42,6 +42,7 @@ class Observed:
         rss_before_load_bytes: resident memory of the child after imports, before the model.
         batches: cost of every batch, earlier processes of a resumed unit included.
         resumed: some batches were done by an earlier process, so windows around this one miss them.
+        computed: a model was run; not so for a file of predictions.
         alone: no other model computed in the meantime, so windows around the machine are this model's.
     """
 
@@ -53,6 +54,7 @@ class Observed:
     batches: Sequence[Batch] = field(default=())
     resumed: bool = False
     alone: bool = True
+    computed: bool = True
 
 
 @dataclass(frozen=True)

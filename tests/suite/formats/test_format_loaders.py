@@ -41,7 +41,7 @@ def test_names_and_fields() -> None:
 
 def test_every_format_and_kind_is_sampled(samples: list[Sample]) -> None:
     sampled = {(sample.format, sample.kind) for sample in samples}
-    elsewhere = {("fake", "classification"), ("fake", "segmentation")}
+    elsewhere = {("fake", "classification"), ("fake", "segmentation"), ("predictions", "classification")}
     assert sampled | elsewhere == {(name, kind) for name, loader in LOADERS.items() for kind in loader.kinds}
 
 

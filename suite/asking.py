@@ -1,0 +1,56 @@
+"""Which items a unit asks, in what batches, and of what: a model as its task asks it, or a file of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from suite.errors import UnitError
+from suite.model import Predictions
+from suite.task import Example
+from suite.unit import Unit
+
+Ask = Callable[[Any, Sequence[tuple[int, Example]]], Sequence[Any]]
+
+
+def by_task(unit: Unit) -> Ask:
+    """Put a batch to the model as the task says."""
+    inputs = unit.prepared.submission.manifest.inputs
+    return lambda model, batch: unit.task.ask(model, [example.input for _, example in batch], inputs)
+
+
+def by_file(every: Sequence[Example]) -> Ask:
+    """Look a batch up in a file of predictions: by id, or by each item's number in its split."""
+    splits = np.array([example.calibration for example in every], dtype=bool)
+    numbers = np.where(splits, np.cumsum(splits), np.cumsum(~splits)) - 1
+    totals = np.where(splits, splits.sum(), (~splits).sum())
+
+    def ask(model: Predictions, batch: Sequence[tuple[int, Example]]) -> Sequence[Any]:
+        at = [position for position, _ in batch]
+        items = [example.item for _, example in batch]
+        return model.given(items, numbers[at].tolist(), totals[at].tolist(), splits[at].tolist())
+
+    return ask
+
+
+def sample(examples: Sequence[Example], unit: Unit) -> list[tuple[int, Example]]:
+    """Examples with their position in the task: all of them, or a seeded random sample beside the calibration split."""
+    numbered = list(enumerate(examples))
+    if not numbered:
+        raise UnitError(f"task {unit.task.name!r} has no items")
+    scored = [one for one in numbered if not one[1].calibration]
+    limit = unit.options.limit
+    if limit is None or limit >= len(scored):
+        return numbered
+    drawn = np.random.default_rng(unit.options.seed).choice(len(scored), limit, replace=False)
+    chosen = {scored[i][0] for i in drawn.tolist()}
+    return [one for one in numbered if one[0] in chosen or one[1].calibration]
+
+
+def cut(examples: list[tuple[int, Example]], unit: Unit) -> Iterator[list[tuple[int, Example]]]:
+    """Batches of a permutation that depends on the unit alone, so that a resumed run cuts the same ones."""
+    order = np.random.default_rng(int(unit.key[:16], 16)).permutation(len(examples)).tolist()
+    size = unit.task.batch_size
+    return ([examples[i] for i in order[at : at + size]] for at in range(0, len(order), size))
