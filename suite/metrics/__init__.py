@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from suite.metrics import calibration, classification, distance, language
+from suite.metrics import (
+    calibration,
+    classification,
+    decisions,
+    distance,
+    enrichment,
+    flips,
+    language,
+    noise,
+    ranking,
+    reliability,
+    selective,
+    temperature,
+)
 from suite.metrics.base import Columns, Metric
 
 METRICS: dict[str, Metric] = {
@@ -13,6 +26,13 @@ METRICS: dict[str, Metric] = {
     "classification.nll": classification.NLL,
     "classification.brier": classification.BRIER,
     "calibration.ece_15": calibration.ECE_15,
+    **{
+        f"calibration.{metric.name}": metric for metric in (*reliability.RELIABILITY, *noise.NULLS, *temperature.SCALED)
+    },
+    **{f"selective.{metric.name}": metric for metric in selective.SELECTIVE},
+    **{f"ranking.{metric.name}": metric for metric in (*ranking.ranking(), *enrichment.early())},
+    **{f"decisions.{metric.name}": metric for metric in decisions.DECISIONS},
+    **{f"flips.{metric.name}": metric for metric in flips.FLIP_METRICS},
     **{f"distance.{metric.name}": metric for metric in distance.DISTANCES},
 }
 

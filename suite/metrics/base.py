@@ -26,7 +26,8 @@ Whole = Callable[[Columns], float]
 Prepare = Callable[[Columns], Columns]
 
 
-def _not_additive(_: Any) -> NDArray[np.float64]:
+def not_additive(_: Any) -> NDArray[np.float64]:
+    """The terms, or the finish, of a metric that has none."""
     raise TypeError("this metric is no function of sums over items: it has no terms")
 
 
@@ -57,8 +58,8 @@ class Metric:
 
     name: str
     needs: tuple[str, ...]
-    terms: Terms = _not_additive
-    finish: Finish = _not_additive
+    terms: Terms = not_additive
+    finish: Finish = not_additive
     total: Terms | None = None
     whole: Whole | None = None
     prepare: Prepare | None = None
@@ -88,7 +89,7 @@ class Metric:
 
     def _value(self, columns: Columns) -> float:
         if not len(columns[self.needs[0]]):
-            raise Undefined(f"no items{self._about()}")
+            raise Undefined(f"{self.undefined if self.prepare else 'no items'}{self._about()}")
         value = self.whole(columns) if self.whole else float(self.finish(self._sums(columns)))
         if not np.isfinite(value):
             raise Undefined(self.undefined)

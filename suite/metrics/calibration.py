@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from suite.metrics.base import Columns, Metric
 
 BINS = 15
-_BLOCK = 1 << 20  # items at once, so that what is computed of them stays small
+_BLOCK = 1 << 16  # items at once: what is computed of them stays small, and so do the sums that are rounded
 
 Floats = NDArray[np.float64]
 Top = Callable[[Columns], tuple[Floats, NDArray[np.bool_]]]

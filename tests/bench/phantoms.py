@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 Labels = NDArray[np.uint8]
 
 
-def organs(side: int, structures: int, seed: int = 0, radius: float | None = None) -> tuple[Labels, Labels]:
+def organs(
+    side: int, structures: int, seed: int = 0, radius: float | None = None, wobble: float = 0.5
+) -> tuple[Labels, Labels]:
     """Reference and prediction of a cube of voxels with bumpy ellipsoids; later ones lie over earlier ones.
 
-    The prediction's ellipsoids are shifted by up to one voxel along each axis and have other bumps.
+    The prediction's ellipsoids are shifted by up to one voxel along each axis, their bumps by `wobble` radians.
     """
     rng = np.random.default_rng(seed)
     reference, prediction = (np.zeros((side,) * 3, dtype=np.uint8) for _ in range(2))
@@ -21,7 +23,7 @@ def organs(side: int, structures: int, seed: int = 0, radius: float | None = Non
         radii = largest * rng.uniform(0.7, 1.0, 3)
         wave, phase = rng.uniform(2, 5, 3), rng.uniform(0, 6.28, 3)
         _draw(reference, label, center, radii, wave, phase)
-        _draw(prediction, label, center + rng.uniform(-1, 1, 3), radii, wave, phase + 0.5)
+        _draw(prediction, label, center + rng.uniform(-1, 1, 3), radii, wave, phase + wobble)
     return reference, prediction
 
 

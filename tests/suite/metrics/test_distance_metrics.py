@@ -198,7 +198,7 @@ def test_the_change_of_a_quantile_between_two_models_is_paired() -> None:
     assert (worst.low, worst.reason) == (None, distance.KL_MAX.no_interval)
 
 
-def test_a_quantile_of_a_group_and_no_spread_over_groups() -> None:
+def test_a_quantile_of_a_group_and_its_spread_over_groups() -> None:
     c = columns()
     north = groups.of_group(distance.KL_P99, "dialect", "north")
     inside = c["group.dialect"] == "north"
@@ -206,7 +206,7 @@ def test_a_quantile_of_a_group_and_no_spread_over_groups() -> None:
     assert north.of_rows(c, np.arange(N)) == north(c)
     (m,) = measure.scores([north], c, seed=0)
     assert m.low is not None
-    with pytest.raises(ValueError, match="function of sums"):
-        groups.gap(distance.KL_P99, "dialect")
+    south = groups.of_group(distance.KL_P99, "dialect", "south")
+    assert groups.gap(distance.KL_P99, "dialect")(c) == pytest.approx(abs(north(c) - south(c)))
     with pytest.raises(Undefined):
         groups.of_group(distance.KL_P99, "dialect", "zebra")(c)

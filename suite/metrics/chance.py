@@ -1,0 +1,178 @@
+"""What gap between groups chance alone would give: a permutation test.
+
+The largest minus the smallest of several noisy values is above 0 even where the model treats all alike, the more so the
+smaller the groups. So the group labels are dealt out anew, many times, and the gap taken again:
+
+    accuracy_gap_p[age]       p = (1 + gaps at least as large as the real one) / (1 + permutations)
+    accuracy_gap_null[age]    the 95 % quantile of those gaps: a real one below it may well be chance
+
+Where each cluster (patient, document) has one group, whole clusters exchange their labels; where groups differ within
+clusters, labels move within each cluster only, so that what a cluster has in common never counts as a difference.
+Groups that take part are those of `groups.gap`: of at least `least` items and with a value.
+
+Shape suffixes: N items, C clusters, G groups, K terms, P permutations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import Undefined
+from suite.metrics.base import Columns, Metric, Whole, not_additive
+from suite.metrics.groups import Attributes, gap, gap_of, value_of
+from suite.outcomes import CLUSTER, GROUP_PREFIX
+from suite.stats import cluster_sums, finished
+
+PERMUTATIONS = 1000
+PERMUTATIONS_OF_ROWS = 200  # of a metric that is no function of sums, where each costs G evaluations
+SEED = 0
+QUANTILE = 0.95
+MAX_UNDEFINED = 0.05
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """Gaps under exchanged group labels.
+
+    Attributes:
+        real: the gap with the labels as they are.
+        gaps_P: those with labels dealt out anew, without the ones that have no value.
+    """
+
+    real: float
+    gaps_P: Floats
+
+    @property
+    def p_value(self) -> float:
+        """(1 + permuted gaps not below the real one) / (1 + P); equal but for rounding counts as not below."""
+        return float((1 + np.count_nonzero(self.gaps_P >= self.real - 1e-12)) / (1 + len(self.gaps_P)))
+
+    @property
+    def quantile(self) -> float:
+        """The 95 % quantile of the permuted gaps."""
+        return float(np.quantile(self.gaps_P, QUANTILE))
+
+
+def gap_p(metric: Metric, attribute: Attributes, least: int = 1) -> Metric:
+    """The p-value of the gap: small if chance alone hardly ever gives as large a one."""
+    made = _of_gap(metric, attribute, "p", lambda found: found.p_value, least)
+    return replace(made, unit="", bounds=(0.0, 1.0), reference=f"{made.reference}; share of gaps as large")
+
+
+def gap_null(metric: Metric, attribute: Attributes, least: int = 1) -> Metric:
+    """The 95 % quantile of the gap under chance."""
+    made = _of_gap(metric, attribute, "null", lambda found: found.quantile, least)
+    return replace(made, reference=f"{made.reference}; 95 % of the gaps are at most this")
+
+
+def _of_gap(
+    metric: Metric, attribute: Attributes, what: str, figure: Callable[[Permuted], float], least: int
+) -> Metric:
+    real = gap(metric, attribute, least)
+    stem, _, inner = real.name.partition("_gap[")
+    return replace(
+        real,
+        name=f"{stem}_gap_{what}[{inner}",
+        needs=(*real.needs, CLUSTER),
+        terms=not_additive,
+        finish=not_additive,
+        whole=_figure(metric, real, attribute, figure),
+        no_interval="a statement about chance, not an estimate",
+        higher_is_better=None,
+        reference=f"permutation of group labels, {PERMUTATIONS} times ({PERMUTATIONS_OF_ROWS} without sums)",
+    )
+
+
+def _figure(metric: Metric, real: Metric, attribute: Attributes, figure: Callable[[Permuted], float]) -> Whole:
+    column = GROUP_PREFIX + (attribute if isinstance(attribute, str) else attribute[0])
+
+    def whole(columns: Columns) -> float:
+        return figure(permuted(metric, columns, columns[column], real(columns)))
+
+    return whole
+
+
+def permuted(metric: Metric, columns: Columns, codes_N2: Ints, real: float) -> Permuted:
+    """The gaps of `metric` under exchanged labels.
+
+    Args:
+        metric: whose values by group make the gap.
+        columns: outcomes, with clusters.
+        codes_N2: group of each item (-1: none) and number of groups, as `groups.with_codes` makes them.
+        real: the gap with the labels as they are.
+
+    Raises:
+        Undefined: more than 5 % of the permutations have no gap.
+    """
+    inside = np.flatnonzero(codes_N2[:, 0] >= 0)
+    needs = (*metric.needs, *(column for column, _ in metric.where), CLUSTER)
+    mine = {name: columns[name][inside] for name in needs}
+    gaps_P = (_gaps_of_sums if metric.whole is None else _gaps_of_rows)(metric, mine, codes_N2[inside, 0])
+    defined = gaps_P[np.isfinite(gaps_P)]
+    if (lost := 1 - len(defined) / len(gaps_P)) > MAX_UNDEFINED:
+        raise Undefined(f"no gap in {lost:.1%} of the permutations")
+    return Permuted(real, defined)
+
+
+def _gaps_of_sums(metric: Metric, columns: Columns, code_N: Ints) -> Floats:
+    terms_NK = metric.terms(columns)
+    known = [g for g in np.unique(code_N) if np.isfinite(metric.finish(terms_NK[code_N == g].sum(axis=0)))]
+    kept_N = np.isin(code_N, known)
+    terms_NK, code_N, cluster_N = terms_NK[kept_N], np.searchsorted(known, code_N[kept_N]), columns[CLUSTER][kept_N]
+    if _one_group_each(cluster_N, code_N):
+        units_UK, code_U = cluster_sums(terms_NK, cluster_N), code_N[np.unique(cluster_N, return_index=True)[1]]
+        block_U = np.zeros(len(code_U), dtype=np.int64)
+    else:
+        order = np.lexsort((*terms_NK.T, code_N, cluster_N))  # the same whatever order the items come in
+        units_UK, code_U, block_U = terms_NK[order], code_N[order], np.unique(cluster_N[order], return_inverse=True)[1]
+    by_group_U = np.argsort(code_U, kind="stable")
+    starts_G = np.searchsorted(code_U[by_group_U], np.arange(len(known)))
+    sums_PGK = [np.add.reduceat(units_UK[deal_U[by_group_U]], starts_G, axis=0) for deal_U in _deals(block_U)]
+    values_PG = finished(metric.finish, np.stack(sums_PGK))
+    return gap_of(values_PG, np.ones(values_PG.shape, dtype=bool))
+
+
+def _gaps_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> Floats:
+    cluster_N = np.unique(columns[CLUSTER], return_inverse=True)[1]
+    if _one_group_each(cluster_N, code_N):
+        code_C = code_N[np.unique(cluster_N, return_index=True)[1]]
+        dealt = (code_C[deal_C][cluster_N] for deal_C in _deals(np.zeros(len(code_C), np.int64), PERMUTATIONS_OF_ROWS))
+    else:
+        keys = [key for name in metric.needs for key in _sort_keys(columns[name])]
+        order = np.lexsort((*keys, code_N, cluster_N))
+        columns = {name: values[order] for name, values in columns.items()}
+        code_N, block_N = code_N[order], cluster_N[order]
+        dealt = (code_N[deal_N] for deal_N in _deals(block_N, PERMUTATIONS_OF_ROWS))
+    return np.array([_gap_of_rows(metric, columns, labels_N) for labels_N in dealt])
+
+
+def _gap_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> float:
+    values_G = np.array([value_of(metric, columns, code_N == g) for g in np.unique(code_N)])
+    return float(gap_of(values_G, np.ones(len(values_G), dtype=bool)))
+
+
+def _deals(block_U: Ints, times: int = PERMUTATIONS) -> Iterator[Ints]:
+    """Random permutations of units that stay within their block; `block_U` is sorted."""
+    rng = np.random.default_rng(SEED)
+    for _ in range(times):
+        yield np.lexsort((rng.random(len(block_U)), block_U)) if block_U.any() else rng.permutation(len(block_U))
+
+
+def _one_group_each(cluster_N: NDArray[np.generic], code_N: Ints) -> bool:
+    """Whether no cluster holds items of two groups."""
+    pairs = np.unique(np.stack([np.unique(cluster_N, return_inverse=True)[1], code_N], axis=1), axis=0)
+    return len(pairs) == len(np.unique(pairs[:, 0]))
+
+
+def _sort_keys(values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """What to sort items by; lists of different lengths go by their sums."""
+    if values.dtype == object:
+        return [np.array([np.sum(row, dtype=np.float64) for row in values])]
+    return list(values.reshape(len(values), -1).T)

@@ -1,0 +1,146 @@
+"""Fairness: the whole frame of one metric by one group column, and the parity of decisions.
+
+A difference between groups measures this model on these items; it does not say where it comes from, and none of these
+numbers promises that a use of the model is fair.
+
+    by_group(m, "sex", values)         every group's value, worst, gap with its chance level, ratio, equity-scaled
+    demographic_parity_difference      max_g P(yes | g) - min_g; _ratio: min / max
+    equal_opportunity_difference       the same of the true positive rate (Hardt 2016)
+    equalized_odds_difference          of the gaps in TPR and FPR the larger one: fairlearn's agg="worst_case"
+    equalized_odds_difference_mean     their mean: fairlearn's agg="mean"
+    equalized_odds_ratio, _mean        the smaller, the mean, of the two ratios
+
+Not the same under similar names: AIF360's average_odds_difference is a signed half sum between two named groups, where
+errors cancel; torchmetrics' binary_fairness "EO" is the equal opportunity ratio. A group without positives has no TPR
+and takes no part in it; fairlearn gives it 0.0, and so a gap out of nothing.
+
+Shape suffixes: N items, G groups, K terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.metrics import decisions
+from suite.metrics.base import Columns, Metric
+from suite.metrics.base import ratio as over
+from suite.metrics.binary import DEFAULT, Binary
+from suite.metrics.chance import gap_null, gap_p
+from suite.metrics.groups import (
+    MIN_GROUP,
+    Attributes,
+    equity_scaled,
+    equity_scaled_std,
+    gap,
+    left_out,
+    of_group,
+    ratio,
+    worst_group,
+)
+
+Floats = NDArray[np.float64]
+
+
+def by_group(
+    metric: Metric, attribute: Attributes, values: Sequence[str | tuple[str, ...]], least: int = MIN_GROUP
+) -> tuple[Metric, ...]:
+    """Everything that is said of a metric by groups.
+
+    Args:
+        metric: any metric, e.g. `calibration.ECE_15` or a Dice.
+        attribute: a group column, or several for intersections.
+        values: the groups to show one by one; for intersections tuples in the order of the attributes.
+        least: items below which a group is shown as too small and takes no part in the spreads.
+
+    Returns:
+        One metric a group (null with its reason where it is too small or has no value), the worst group's, the gap,
+        its p-value and 95 % level under chance, the number of items left out; the ratio where the metric is never
+        negative, and the equity-scaled values where it lies within [0, 1] and higher is better.
+    """
+    found = [*(_of_groups(metric, attribute, value, least) for value in values)]
+    if metric.higher_is_better is not None:
+        found.append(worst_group(metric, attribute, least))
+    spreads = (gap, gap_p, gap_null, left_out)
+    found += [make(metric, attribute, least) for make in spreads]
+    if metric.bounds[0] is not None and metric.bounds[0] >= 0:
+        found.append(ratio(metric, attribute, least))
+    if metric.bounds == (0.0, 1.0) and metric.higher_is_better:
+        found += [equity_scaled(metric, attribute, least), equity_scaled_std(metric, attribute, least)]
+    return tuple(found)
+
+
+def parity(attribute: Attributes, binary: Binary = DEFAULT, least: int = MIN_GROUP) -> tuple[Metric, ...]:
+    """Demographic parity, equal opportunity and equalised odds of decisions, as differences and ratios."""
+    selected, found = decisions.selection_rate(binary), decisions.tpr(binary)
+    pairs = (("demographic_parity", selected, "P(yes)"), ("equal_opportunity", found, "TPR"))
+    made = []
+    for name, metric, what in pairs:
+        made += [
+            _renamed(
+                gap(metric, attribute, least), f"{name}_difference", f"max - min of {what} over groups; fairlearn"
+            ),
+            _renamed(ratio(metric, attribute, least), f"{name}_ratio", f"min / max of {what} over groups; fairlearn"),
+        ]
+    return (*made, *equalized_odds(attribute, binary, least))
+
+
+def equalized_odds(attribute: Attributes, binary: Binary = DEFAULT, least: int = MIN_GROUP) -> tuple[Metric, ...]:
+    """Equalised odds as difference and ratio, of the worse of TPR and FPR, and of their mean.
+
+    A group takes part in each rate in which it has a value; without two groups that have one, neither number exists.
+    """
+    rates = _conditional(binary, True), _conditional(binary, False)
+    differences = [gap(rate, attribute, least) for rate in rates]
+    ratios = [ratio(rate, attribute, least) for rate in rates]
+    made = [
+        _both(differences, np.maximum, "equalized_odds_difference", "the larger of the gaps in TPR and FPR; fairlearn"),
+        _both(differences, _mean, "equalized_odds_difference_mean", "the mean of both gaps; fairlearn agg='mean'"),
+        _both(ratios, np.minimum, "equalized_odds_ratio", "the smaller of the ratios of TPR and FPR; fairlearn"),
+        _both(ratios, _mean, "equalized_odds_ratio_mean", "the mean of both ratios; fairlearn agg='mean'"),
+    ]
+    return tuple(made)
+
+
+def _conditional(binary: Binary, positives: bool) -> Metric:
+    """TPR or FPR as sums over all items: (decided positive and of that kind, of that kind)."""
+
+    def terms(columns: Columns) -> Floats:
+        kind = binary.truth(columns) == positives
+        return np.stack([binary.decision(columns) & kind, kind], axis=1).astype(np.float64)
+
+    rate = decisions.tpr(binary) if positives else decisions.fpr(binary)
+    return replace(rate, terms=terms, finish=over, prepare=None, proportion=False)
+
+
+def _both(pair: Sequence[Metric], join: Callable[[Floats, Floats], Floats], name: str, reference: str) -> Metric:
+    first, second = pair
+
+    def terms(columns: Columns) -> Floats:
+        return np.concatenate([first.terms(columns), second.terms(columns)], axis=1)
+
+    def finish(sums: Floats) -> Floats:
+        half = sums.shape[-1] // 2  # the same groups, so as many terms, in both
+        return np.asarray(join(first.finish(sums[..., :half]), second.finish(sums[..., half:])))
+
+    made = _renamed(first, name, reference)
+    return replace(made, terms=terms, finish=finish, undefined=f"{first.undefined} in both TPR and FPR")
+
+
+def _mean(a: Floats, b: Floats) -> Floats:
+    return (a + b) / 2
+
+
+def _renamed(metric: Metric, name: str, reference: str) -> Metric:
+    return replace(metric, name=f"{name}[{metric.name.partition('[')[2]}", reference=reference)
+
+
+def _of_groups(metric: Metric, attribute: Attributes, value: str | tuple[str, ...], least: int) -> Metric:
+    attributes = (attribute,) if isinstance(attribute, str) else attribute
+    values = (value,) if isinstance(value, str) else value
+    for one, its in zip(attributes, values, strict=True):
+        metric = of_group(metric, one, its, least)
+    return metric

@@ -1,0 +1,180 @@
+"""Reliability beyond ECE-15: other bins, other averages, the sign, and a measure without bins.
+
+    ece_binmean      mean over occupied bins of |acc_b - conf_b|          what netcal calls ACE
+    mce              max over occupied bins of |acc_b - conf_b|           (Naeini 2015)
+    ece_equalmass    ECE over bins of nearly equal counts                 what Nixon 2019 calls adaptive
+    ece_classwise    mean_k of the binary ECE of p_k against 1[y = k]     (Kull 2019, Nixon 2019's SCE)
+    overconfidence   mean confidence - accuracy                           above 0: too sure
+    smece            kernel smoothing instead of bins                     (Blasiok & Nakkiran 2023)
+
+The first two are functions of the sums that ECE-15 takes. Columns: ``probs`` [K] and ``label``.
+
+Shape suffixes: N items, K classes, B bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import Undefined
+from suite.metrics.base import Columns, Metric, ratio
+from suite.metrics.calibration import BINS, ECE_15, bin_of, top_label
+
+Floats = NDArray[np.float64]
+NEEDS = ("probs", "label")
+_BLOCK = 1 << 18  # probabilities at once, which then stay in the cache
+_top = top_label()
+
+
+def bin_gaps(sums: Floats) -> Floats:
+    """|acc_b - conf_b| of each bin from bin sums [..., 3 * B]: [..., B], NaN where a bin is empty."""
+    bins = sums.reshape(*sums.shape[:-1], -1, 3)
+    gaps = np.abs(bins[..., 1] - bins[..., 2])
+    out: Floats = np.full(gaps.shape, np.nan)
+    return np.divide(gaps, bins[..., 0], out=out, where=bins[..., 0] > 0)
+
+
+def _mean_gap(sums: Floats) -> Floats:
+    gaps = bin_gaps(sums)
+    occupied = np.isfinite(gaps)
+    return ratio(np.stack([np.where(occupied, gaps, 0).sum(axis=-1), occupied.sum(axis=-1)], axis=-1))
+
+
+def _largest_gap(sums: Floats) -> Floats:
+    gaps = bin_gaps(sums)
+    largest = np.where(np.isfinite(gaps), gaps, -1).max(axis=-1)
+    return np.where(largest < 0, np.nan, largest)
+
+
+ECE_BINMEAN = replace(
+    ECE_15,
+    name="ece_binmean",
+    finish=_mean_gap,
+    reference="mean over occupied bins of |acc_b - conf_b|, 15 equal-width bins; netcal's ACE, MONAI's average",
+)
+MCE = replace(
+    ECE_15,
+    name="mce",
+    finish=_largest_gap,
+    reference="max over occupied bins of |acc_b - conf_b|, 15 equal-width bins (Naeini 2015); netcal's MCE",
+)
+
+
+def equal_mass_bins(confidence_N: Floats, bins: int = BINS) -> NDArray[np.int64]:
+    """The bin of each item, [N]: at most B bins of nearly N / B items, equal confidences always in one bin.
+
+    The b-th cut lies after the distinct value at which the cumulative count is nearest to b N / B (the lower one of
+    two as near); cuts that fall together leave fewer bins. So the order of the items changes nothing, as it does where
+    the sorted items are cut at ranks: there ties, of which quantized models make many, go to whichever bin comes first.
+    """
+    if not len(confidence_N):
+        return np.empty(0, dtype=np.int64)
+    _, value_N, counts_V = np.unique(confidence_N, return_inverse=True, return_counts=True)
+    ends_V = np.cumsum(counts_V)
+    wanted_B = np.arange(1, bins) * (len(confidence_N) / bins)
+    above_B = np.searchsorted(ends_V, wanted_B)
+    below_B = np.maximum(above_B - 1, 0)
+    nearer = wanted_B - ends_V[below_B] <= ends_V[above_B] - wanted_B
+    cuts = np.unique(np.where((above_B > 0) & nearer, below_B, above_B))
+    return np.asarray(np.searchsorted(cuts, value_N, side="left"), dtype=np.int64)
+
+
+def equal_mass_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
+    """sum_b n_b/N |acc_b - conf_b| over `equal_mass_bins`."""
+    residual_B = np.bincount(equal_mass_bins(confidence_N), correct_N - confidence_N)
+    return float(np.abs(residual_B).sum() / len(confidence_N))
+
+
+def classwise_gap(probs_NK: NDArray[np.floating], label_N: NDArray[np.integer]) -> float:
+    """mean_k sum_b |sum of 1[y = k] - p_k within b| / N, 15 equal-width bins, K the number of probabilities.
+
+    K never depends on which labels occur (NACL's code takes the largest label of a batch), so a class without an item
+    counts with the probability that it is given.
+    """
+    n_classes = probs_NK.shape[1]
+    residual_C = np.zeros(n_classes * BINS)  # C cells: class and bin
+    for cell, probs in class_cells(probs_NK):
+        residual_C -= np.bincount(cell, probs, minlength=len(residual_C))
+    known = np.flatnonzero((label_N >= 0) & (label_N < n_classes))
+    picked = probs_NK[known, label_N[known]].astype(np.float64)
+    residual_C += np.bincount(label_N[known] * BINS + bin_of(picked), minlength=len(residual_C))
+    return float(np.abs(residual_C).sum() / probs_NK.size)
+
+
+def class_cells(probs_NK: NDArray[np.floating]) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Block by block, the cell (15 k + bin) of every probability of every item and class, and the probability."""
+    n, n_classes = probs_NK.shape
+    step, offset_K = max(1, _BLOCK // n_classes), np.arange(n_classes) * BINS
+    for at in range(0, n, step):
+        probs = probs_NK[at : at + step].astype(np.float64)
+        yield (bin_of(probs) + offset_K).ravel(), probs.ravel()
+
+
+def smooth_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
+    """Smooth ECE (smECE) at the bandwidth that equals its own value.
+
+    Raises:
+        Undefined: the package that computes it is not installed.
+    """
+    try:
+        from relplot import smECE  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        raise Undefined("relplot is not installed: pip install 'hallmark-bench[calibration]'") from None
+    order = np.lexsort((correct_N, confidence_N))
+    return float(smECE(confidence_N[order], correct_N[order].astype(np.float64)))
+
+
+def _equal_mass(columns: Columns) -> float:
+    return equal_mass_gap(*_top(columns))
+
+
+def _classwise(columns: Columns) -> float:
+    return classwise_gap(columns["probs"], columns["label"])
+
+
+def _smooth(columns: Columns) -> float:
+    return smooth_gap(*_top(columns))
+
+
+def _surplus(columns: Columns) -> Floats:
+    confidence, correct = _top(columns)
+    return np.stack([confidence - correct, np.ones_like(confidence)], axis=1)
+
+
+ECE_EQUALMASS = Metric(
+    name="ece_equalmass",
+    needs=NEEDS,
+    whole=_equal_mass,
+    unit="",
+    higher_is_better=False,
+    bounds=(0.0, 1.0),
+    reference=f"ECE over at most {BINS} bins of nearly equal counts, cut between distinct values (Nixon 2019's ACE)",
+)
+ECE_CLASSWISE = replace(
+    ECE_EQUALMASS,
+    name="ece_classwise",
+    whole=_classwise,
+    reference="mean over all K classes of the ECE of p_k against 1[y = k], 15 equal-width bins (Kull 2019)",
+)
+SMECE = replace(
+    ECE_EQUALMASS,
+    name="smece",
+    whole=_smooth,
+    reference="kernel-smoothed calibration error of the top label (Blasiok & Nakkiran 2023); relplot.smECE",
+)
+OVERCONFIDENCE = Metric(
+    name="overconfidence",
+    needs=NEEDS,
+    terms=_surplus,
+    finish=ratio,
+    unit="",
+    higher_is_better=None,
+    bounds=(-1.0, 1.0),
+    reference="mean top probability - accuracy: above 0 too sure, below 0 not sure enough; at most ece_15 in size",
+)
+
+RELIABILITY = (ECE_BINMEAN, MCE, ECE_EQUALMASS, ECE_CLASSWISE, SMECE, OVERCONFIDENCE)

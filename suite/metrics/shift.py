@@ -1,0 +1,113 @@
+"""Shift: how much of a metric is lost from one site, variant or corruption to another.
+
+Variants are groups: a corruption kind and severity, an internal and an external site, with and without a shortcut. The
+value of each is `groups.of_group`; items that are variants of one another share a cluster, so that they are resampled
+together and the interval of a drop is that of paired items.
+
+    relative_drop(m, "variant", "clean", "jpeg")    accuracy_drop[variant=jpeg]    (X_clean - X_jpeg) / X_clean
+    failure_rate("dice", 0.5)                       failure_rate[below=0.5,score=dice]
+
+Shape suffixes: N items, K terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import Undefined
+from suite.metrics.base import Columns, Finish, Metric, Prepare, Whole, ratio
+from suite.outcomes import GROUP_PREFIX
+
+Floats = NDArray[np.float64]
+
+
+def relative_drop(metric: Metric, attribute: str, reference: str, variant: str) -> Metric:
+    """What the variant loses of the reference's value, as a share of it; negative where it gains.
+
+    (X_ref - X_var) / X_ref where higher is better, (X_var - X_ref) / X_ref where lower is: 0.1 is ten percent worse
+    either way. No value where X_ref is 0, or where either variant has none.
+
+    Raises:
+        ValueError: the metric has no direction, or may be negative.
+    """
+    if metric.higher_is_better is None or metric.bounds[0] is None or metric.bounds[0] < 0:
+        raise ValueError(f"a relative drop needs a metric with a direction that is never negative, not {metric.name}")
+    sign = 1.0 if metric.higher_is_better else -1.0
+    stem, bracket, inner = metric.name.partition("[")
+    parts = sorted([*(inner[:-1].split(",") if bracket else ()), f"{attribute}={variant}"])
+    column = GROUP_PREFIX + attribute
+    made = replace(
+        metric,
+        name=f"{stem}_drop[{','.join(parts)}]",
+        needs=(*metric.needs, column),
+        total=None,
+        prepare=_only(metric, column, (reference, variant)),
+        unit="",
+        higher_is_better=False,
+        bounds=(None, 1.0) if metric.higher_is_better else (-1.0, None),
+        undefined=f"{reference} or {variant} has no value, or that of {reference} is 0",
+        proportion=False,
+        width=2 * metric.width,
+        reference=f"share of the value at {attribute}={reference} that {attribute}={variant} loses",
+    )
+    if metric.whole is not None:
+        return replace(made, whole=_drop_of_rows(metric, column, (reference, variant), sign))
+
+    def terms(columns: Columns) -> Floats:
+        base_NK = metric.terms(columns)
+        return np.concatenate([base_NK * (columns[column] == v)[:, None] for v in (reference, variant)], axis=1)
+
+    return replace(made, terms=terms, finish=_drop_of_sums(metric.finish, metric.width, sign))
+
+
+def _only(metric: Metric, column: str, variants: tuple[str, str]) -> Prepare:
+    def prepare(columns: Columns) -> Columns:
+        columns = metric.prepare(columns) if metric.prepare else columns
+        inside = np.isin(columns[column], variants)
+        return {name: values[inside] for name, values in columns.items()}
+
+    return prepare
+
+
+def _drop_of_sums(finish: Finish, width: int, sign: float) -> Finish:
+    def finished(sums: Floats) -> Floats:
+        before, after = finish(sums[..., :width]), finish(sums[..., width:])
+        return ratio(np.stack([sign * (before - after), before], axis=-1))
+
+    return finished
+
+
+def _drop_of_rows(metric: Metric, column: str, variants: tuple[str, str], sign: float) -> Whole:
+    def whole(columns: Columns) -> float:
+        before, after = (metric.of_rows(columns, np.flatnonzero(columns[column] == v)) for v in variants)
+        if before == 0:
+            raise Undefined(f"the value at {variants[0]} is 0")
+        return sign * (before - after) / before
+
+    return whole
+
+
+def failure_rate(score: str, below: float) -> Metric:
+    """Share of items whose own score, a column of outcomes, lies below a floor; an item without a score (NaN) failed.
+
+    The mean of a score hides how many items fail outright. For ``correct`` and a floor of 1 it is the error rate.
+    """
+
+    def terms(columns: Columns) -> Floats:
+        failed = ~(np.asarray(columns[score], dtype=np.float64) >= below)
+        return np.stack([failed.astype(np.float64), np.ones(len(failed))], axis=1)
+
+    return Metric(
+        name=f"failure_rate[below={below:g},score={score}]",
+        needs=(score,),
+        terms=terms,
+        finish=ratio,
+        unit="",
+        higher_is_better=False,
+        bounds=(0.0, 1.0),
+        proportion=True,
+        reference=f"share of items whose {score} is below {below:g} or missing",
+    )
