@@ -269,7 +269,7 @@ def entry() -> None:
     try:
         main()
     except SystemExit as done:
-        code = int(done.code or 0)
+        code = done.code if isinstance(done.code, int) else int(done.code is not None)
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -113,12 +113,13 @@ class Dataset:
         """
         if self.hub is None:
             raise AbsentDataError(self._absent())
-        for noisy in ("huggingface_hub", "datasets"):
-            logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        if self.hub in _UNREACHABLE:
+            raise AbsentDataError(_UNREACHABLE[self.hub])
         try:
             from datasets import disable_progress_bars, load_dataset
 
             disable_progress_bars()
+            silence_hub()
             table = load_dataset(
                 self.hub.repo,
                 self.hub.config,
@@ -127,10 +128,11 @@ class Dataset:
                 data_files=self.hub.data_files and {self.hub.split: self.hub.data_files},
             )
         except Exception as error:  # the hub's client raises many types; the user needs one line
-            raise AbsentDataError(
+            _UNREACHABLE[self.hub] = (
                 f"data set {self.name!r} is not here: looked in {self._looked()}, in the Hugging Face cache and on "
                 f"the hub ({self.hub.repo}: {first_line(error)}). Set {MIRROR_VARIABLE} to a folder with {self.name}/"
-            ) from None
+            )
+            raise AbsentDataError(_UNREACHABLE[self.hub]) from None
         return (convert(value) for value in table[column])
 
     def verified(self, content: bytes) -> bytes:
@@ -154,6 +156,15 @@ class Dataset:
         return (
             mirror() is not None and bool(self.files) and all((self._mirror() / name).is_file() for name in self.files)
         )
+
+
+def silence_hub() -> None:
+    """Keep the hub's client from telling every retry; call it after the import of ``datasets``, which sets levels."""
+    for noisy in ("huggingface_hub", "huggingface_hub.utils._http", "datasets"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+_UNREACHABLE: dict[Hub, str] = {}  # what failed once is not tried again by this process: retries take half a minute
 
 
 def mirror() -> Path | None:

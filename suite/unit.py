@@ -182,7 +182,14 @@ def loader_of(submission: Submission) -> Loader:
 
 def refusals(submission: Submission, weights: Path) -> list[str]:
     """Why these files must not be loaded: unsafe in any format, or broken in theirs."""
-    return unsafe_files(weights) or loader_of(submission).check(weights)
+    loader, wanted = loader_of(submission), submission.manifest.inputs.context
+    found = unsafe_files(weights) or loader.check(weights)
+    if found or wanted is None:
+        return found
+    has = loader.describe(weights).context
+    if has is not None and wanted > has:
+        return [f"inputs.context = {wanted} is more than the {has} positions of the model; ask for at most {has}"]
+    return []
 
 
 def units(

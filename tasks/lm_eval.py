@@ -58,7 +58,7 @@ class LmEval(Task[LanguageModel]):
         self.name, self._spec = name, spec
         leaf = spec.leaves[0]
         self.version = spec.version
-        self.title = f"{spec.name} of lm-evaluation-harness" + (f", {leaf.shots}-shot" if leaf.shots else "")
+        self.title = f"{spec.name} of lm-evaluation-harness" + (f", {spec.shots}-shot" if spec.shots != "0" else "")
         self._type = leaf.output_type
         self.metrics = harness.metrics(leaf)
         self.primary = harness.primary(leaf)
@@ -75,8 +75,8 @@ class LmEval(Task[LanguageModel]):
 
     def protocol(self, context: int | None, bos: bool = True) -> str:
         """Release, request type and number of few-shot examples."""
-        shots = self._spec.leaves[0].shots
-        seed = f"/seed-{lm_eval.FEWSHOT_SEED}" if shots else ""
+        shots = self._spec.shots
+        seed = f"/seed-{lm_eval.FEWSHOT_SEED}" if shots != "0" else ""
         return f"lm-eval-{lm_eval.version()}/{self._type}/{shots}-shot{seed}"
 
     def fetch(self) -> None:

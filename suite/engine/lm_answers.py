@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from suite.metrics.calibration import top_bins
 from suite.model import LanguageModel
 
 MAX_NEW_TOKENS = 256  # lm-eval's default where a task states none
@@ -26,11 +29,20 @@ def continuations(model: LanguageModel, requests: Sequence[Any]) -> Answers:
 
 
 def texts(model: LanguageModel, requests: Sequence[Any]) -> Answers:
-    """(text,) -> answer log-probability of the whole text, nll, n_tokens, n_bytes."""
+    """(text,) -> answer log-probability of the whole text, nll, n_tokens, n_bytes, reliability bins of its tokens."""
     found = []
     for (text,), scores in zip(requests, model.document_logprobs([text for (text,) in requests]), strict=True):
         nll = -float(scores.logprobs_T.sum())
-        found.append({"answer": -nll, "nll": nll, "n_tokens": len(scores.logprobs_T), "n_bytes": len(text.encode())})
+        bins = top_bins(np.exp(scores.top_logprobs_T), scores.greedy_T).sum(axis=0)
+        found.append(
+            {
+                "answer": -nll,
+                "nll": nll,
+                "n_tokens": len(scores.logprobs_T),
+                "n_bytes": len(text.encode()),
+                "token_bins": bins,
+            }
+        )
     return found
 
 

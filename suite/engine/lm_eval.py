@@ -25,6 +25,7 @@ from suite.errors import AbsentDataError, InputError
 
 __all__ = ["ANSWERS", "Document", "Leaf", "Spec", "documents", "engine_lm", "load", "results", "version"]
 FEWSHOT_SEED = 1234  # lm-eval's default
+_ABSENT: dict[str, str] = {}  # what could not be fetched once is not tried again by this process
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def load(leaf: Leaf) -> Any:
 
     silence()
     folder = _mirror_of(leaf.name)
+    if folder is None and leaf.name in _ABSENT:
+        raise AbsentDataError(_ABSENT[leaf.name])
     config = copy.deepcopy(dict(leaf.config))
 
     class Mirrored(ConfigurableTask):  # type: ignore[misc]
@@ -74,7 +77,8 @@ def load(leaf: Leaf) -> Any:
         where = f"{mirror()}/lm_eval/{leaf.name}/" if mirror() else f"${MIRROR_VARIABLE} (not set)"
         said = f"looked in {where}, in the Hugging Face cache and on the hub"
         hub = f"{config.get('dataset_path')}: {first_line(error)}"
-        raise AbsentDataError(f"the data of lm-eval:{leaf.name} is not here: {said} ({hub})") from None
+        _ABSENT[leaf.name] = f"the data of lm-eval:{leaf.name} is not here: {said} ({hub})"
+        raise AbsentDataError(_ABSENT[leaf.name]) from None
     task.set_fewshot_seed(FEWSHOT_SEED)
     return task
 

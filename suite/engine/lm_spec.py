@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from suite.data import first_line
+from suite.data import first_line, silence_hub
 from suite.errors import InputError
 
 EXTRA = "pip install 'hallmark-bench[lm-eval]'"
@@ -91,7 +91,14 @@ class Spec:
         if len(types) != 1:
             found = ", ".join(sorted(types)) or "no tasks"
             raise InputError(f"the group lm-eval:{name} mixes {found}; name its tasks one by one")
+        if len({(leaf.metrics, leaf.filters, leaf.plain) for leaf in leaves}) > 1:
+            raise InputError(f"the tasks of the group lm-eval:{name} have different metrics; name them one by one")
         return cls(name, leaves)
+
+    @property
+    def shots(self) -> str:
+        """Numbers of few-shot examples, each once."""
+        return "+".join(map(str, sorted({leaf.shots for leaf in self.leaves})))
 
     @property
     def version(self) -> str:
@@ -152,11 +159,15 @@ def _index_with(name: str) -> tuple[dict[str, Any], Any]:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3)
         guess = f"; did you mean {' or '.join('lm-eval:' + n for n in near)}?" if near else ""
-        raise InputError(f"lm-eval {version()} has no task or group {name!r}{guess} Its list: lm-eval ls tasks")
+        raise InputError(
+            f"lm-eval {version()} has no task or group {name!r}{guess} Its list: lm-eval ls tasks; tags cannot be named"
+        )
     folder = names[name]
     while folder.parent != _root():
         folder = folder.parent
     index = TaskIndex.build([folder])
+    if name not in index:
+        raise InputError(f"lm-eval {version()} cannot read its own configuration of {name!r} ({names[name]})")
     return index, index[name]
 
 
@@ -181,7 +192,7 @@ def _leaf(index: dict[str, Any], name: str, shots: int | None) -> Leaf:
     _refuse(Leaf(name, index[name].cfg or {}))  # before any function that it names is imported
     try:
         config = TaskFactory()._load_full_config(index[name], None if shots is None else {"num_fewshot": shots})
-    except Exception as error:  # its own Python files may import anything
+    except (Exception, SystemExit) as error:  # its own Python files may import anything, and leave
         raise InputError(f"lm-eval:{name} cannot be loaded here: {first_line(error)}") from None
     return Leaf(name, {key: value for key, value in config.items() if key not in ("tag", "group", "task_list")})
 
@@ -192,11 +203,12 @@ def _number(name: str) -> tuple[str, str]:
 
 def silence() -> None:
     """Keep lm-eval and the hub's libraries from talking, and lm-eval from compiling templates anew."""
-    for noisy in ("lm_eval", "datasets", "huggingface_hub", "evaluate"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    from datasets import disable_progress_bars
+    from datasets import disable_progress_bars  # first: importing it sets levels of its own
 
     disable_progress_bars()
+    for noisy in ("lm_eval", "datasets", "evaluate"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    silence_hub()
     _quicken()
 
 

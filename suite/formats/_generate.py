@@ -24,6 +24,12 @@ _BYTES_A_CHARACTER = 4
 _SPARE = 8
 
 
+class _NotANumberError(Exception):
+    def __init__(self, row: int) -> None:
+        super().__init__(row)
+        self.row = row
+
+
 @dataclass(frozen=True)
 class Writer:
     """Writes texts with one model.
@@ -60,7 +66,11 @@ class Writer:
         texts = [""] * len(prompts)
         for batch in self._batches(prompts, stops, limits):
             rows = [prompts[i][-(self.context - limits[i]) :] for i in batch]
-            for i, new in zip(batch, self._continue(rows, stops[batch[0]], limits[batch[0]]), strict=True):
+            try:
+                written = self._continue(rows, stops[batch[0]], limits[batch[0]])
+            except _NotANumberError as error:
+                raise AnswerError("the model's logits are not numbers while it writes", batch[error.row]) from None
+            for i, new in zip(batch, written, strict=True):
                 texts[i] = cut(self.tokenizer.decode(new, skip_special_tokens=True), self._all(stops[i]))
         return texts
 
@@ -125,12 +135,15 @@ def recomputing(runtime: Runtime) -> Generator:
     ) -> list[list[int]]:
         import torch
 
-        answers = []
+        answers: list[list[int]] = []
         for ids_T, mask_T in zip(ids_BT, mask_BT, strict=True):
             ids_T, new = ids_T[mask_T.bool()], list[int]()  # noqa: PLW2901 - the row without its padding
             while len(new) < limit and not (new and ended(new)):
                 features_TD = runtime.body(ids_T[None], None)[0]
-                new.append(int(runtime.head(features_TD[-1:]).float().argmax()))
+                logits_V = runtime.head(features_TD[-1:]).float()[0]
+                if bool(torch.isnan(logits_V).any()):
+                    raise _NotANumberError(len(answers))
+                new.append(int(logits_V.argmax()))
                 ids_T = torch.cat([ids_T, torch.tensor(new[-1:])])  # noqa: PLW2901
             answers.append(new)
         return answers
@@ -145,7 +158,7 @@ def caching(model: Any) -> Generator:
         ids_BT: torch.Tensor, mask_BT: torch.Tensor, limit: int, ended: Callable[[list[int]], bool]
     ) -> list[list[int]]:
         import torch
-        from transformers import StoppingCriteria, StoppingCriteriaList
+        from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
         width = ids_BT.shape[1]
 
@@ -153,6 +166,13 @@ def caching(model: Any) -> Generator:
             def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
                 done = [ended(row) for row in input_ids[:, width:].tolist()]
                 return torch.tensor(done, device=input_ids.device)
+
+        class Numbers(LogitsProcessor):
+            def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+                bad_B = torch.isnan(scores).any(dim=1)
+                if bool(bad_B.any()):
+                    raise _NotANumberError(int(bad_B.nonzero()[0, 0]))
+                return scores
 
         out_BT = model.generate(
             input_ids=ids_BT.to(model.device),
@@ -165,6 +185,7 @@ def caching(model: Any) -> Generator:
             num_beams=1,
             pad_token_id=int(ids_BT[0, 0]) if not bool(mask_BT[0, 0]) else model.config.eos_token_id or 0,
             stopping_criteria=StoppingCriteriaList([Ended()]),
+            logits_processor=LogitsProcessorList([Numbers()]),
             use_cache=True,
         )
         rows: list[list[int]] = out_BT[:, width:].tolist()

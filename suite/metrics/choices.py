@@ -53,8 +53,9 @@ def _one_way(scores_K: NDArray[np.float64], right: Sequence[int]) -> dict[str, A
         total = probs_K[list(right)].sum()
         probs_K[list(right)] = 0.0
         probs_K[right[0]] = total
-        scored = classification.outcomes(probs_K, right[0])
-        return {"probs": probs_K, "correct": int(correct), "nll": scored["nll"], "brier": scored["brier"]}
+        brier = classification.outcomes(probs_K, right[0])["brier"]
+        nll = float(np.logaddexp.reduce(scores_K) - np.logaddexp.reduce(scores_K[list(right)]))
+        return {"probs": probs_K, "correct": int(correct), "nll": max(nll, 0.0), "brier": brier}
     nll = -float(np.log(classification.NLL_EPS))
     return {"probs": probs_K, "correct": 0, "nll": nll, "brier": float((probs_K**2).sum() + 1)}
 
@@ -66,9 +67,11 @@ ACCURACY_NORM = replace(
     terms=per_item("correct_norm"),
     reference="argmax of log-probability / characters of the choice: lm-eval's acc_norm",
 )
-NLL_NORM = replace(
-    classification.NLL, name="nll_norm", needs=("nll_norm",), terms=per_item("nll_norm"), reference=_BY_LENGTH
+NLL = replace(
+    classification.NLL,
+    reference="mean of -ln p(right), taken of the log-probabilities, so never cut off; torch cross_entropy agrees",
 )
+NLL_NORM = replace(NLL, name="nll_norm", needs=("nll_norm",), terms=per_item("nll_norm"), reference=_BY_LENGTH)
 BRIER_NORM = replace(
     classification.BRIER, name="brier_norm", needs=("brier_norm",), terms=per_item("brier_norm"), reference=_BY_LENGTH
 )
@@ -87,7 +90,7 @@ TIES = Metric(
 METRICS: tuple[Metric, ...] = (
     classification.ACCURACY,
     ACCURACY_NORM,
-    classification.NLL,
+    NLL,
     classification.BRIER,
     ece(),
     NLL_NORM,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import Undefined
-from suite.metrics import choices, language
+from suite.metrics import calibration, choices, language
 from suite.metrics.base import Columns, Finish, Metric, Terms, per_item, ratio
 
 PREFIX = "lm_eval."
@@ -49,7 +49,7 @@ def details(output_type: str, answers: Sequence[Mapping[str, Any]]) -> dict[str,
             "n_tokens": np.array([one["n_tokens"] for one in answers], dtype=np.int64),
         }
     if output_type == "loglikelihood_rolling":
-        return {name: answers[0][name] for name in ("nll", "n_tokens", "n_bytes")}
+        return {name: answers[0][name] for name in ("nll", "n_tokens", "n_bytes", "token_bins")}
     return {"answer": str(answers[0]["answer"])}
 
 
@@ -64,7 +64,7 @@ def metrics(leaf: Any) -> tuple[Metric, ...]:
     if leaf.output_type == "multiple_choice" and leaf.plain:
         added = choices.METRICS
     if leaf.output_type == "loglikelihood_rolling":
-        added = (language.PERPLEXITY, language.NLL)
+        added = (language.PERPLEXITY, language.NLL, calibration.TOKEN_ECE_15)
         if "bits_per_byte" not in leaf.metrics:  # lm-eval's WikiText counts the bytes of the page before detokenizing
             added += (language.BITS_PER_BYTE,)
     known = {metric.name for metric in added}
@@ -117,16 +117,22 @@ def _how(leaf: Any, metric: str) -> tuple[str | Callable[[Any], Any], bool | Non
     """How lm-eval aggregates a metric (the name, if a function of sums), and whether more is better."""
     from lm_eval.api import registry
 
-    declared: dict[str, Any] = next((m for m in leaf.config.get("metric_list") or [] if m["metric"] == metric), {})
+    listed = leaf.config.get("metric_list") or []  # a metric is a name or a function of the task's own
+    declared: dict[str, Any] = next(
+        (m for m in listed if metric in (m["metric"], getattr(m["metric"], "__name__", ""))), {}
+    )
     aggregation = declared.get("aggregation")
     if aggregation is None:
-        function = registry.get_metric_aggregation(metric) or registry.get_aggregation("mean")
+        known = metric in registry.METRIC_REGISTRY
+        function = (registry.get_metric_aggregation(metric) if known else None) or registry.get_aggregation("mean")
         names = {one: registry.get_aggregation(one) for one in _ADDITIVE}
-        aggregation = next((one for one, known in names.items() if known is function), function)
+        aggregation = next((one for one, theirs in names.items() if theirs is function), function)
     if isinstance(aggregation, str) and aggregation not in _ADDITIVE:
         aggregation = registry.get_aggregation(aggregation)
     higher = declared.get("higher_is_better")
-    return aggregation, registry.is_higher_better(metric) if higher is None else bool(higher)
+    if higher is None and metric in registry.HIGHER_IS_BETTER_REGISTRY:
+        higher = registry.is_higher_better(metric)
+    return aggregation, None if higher is None else bool(higher)
 
 
 def _terms(column: str, aggregation: str) -> Terms:
@@ -162,7 +168,7 @@ def _whole(column: str, aggregation: Callable[[Any], Any]) -> Callable[[Columns]
         items = [json.loads(one) if isinstance(one, str) else one for one in found[column].tolist()]
         try:
             return float(aggregation(items))
-        except (ZeroDivisionError, ValueError, TypeError) as error:
-            raise Undefined(f"lm-eval's aggregation fails: {error}") from None
+        except Exception as error:  # the task's own code: no items, no hub to fetch a metric from, ...
+            raise Undefined(f"lm-eval's aggregation fails: {type(error).__name__}: {error}"[:300]) from None
 
     return value

@@ -176,7 +176,8 @@ def growth(runner: Runner, folder: Path, side: int, calls: int) -> dict[str, Any
         found["cpu_s"].append(round(runner(Job("voxel", maps, 1, calls))["cpu_s"], 5))
     slope, fixed = np.polyfit(found["surface"], found["cpu_s"], 1)
     r2 = np.corrcoef(found["surface"], found["cpu_s"])[0, 1] ** 2
-    return {**found, "fixed_s": round(fixed, 5), "element_us": round(slope * 1e6, 4), "r2": round(r2, 5)}
+    line = {"fixed_s": fixed, "element_us": slope * 1e6, "r2": r2}
+    return found | {name: round(float(value), 5) for name, value in line.items()}
 
 
 def show(shape: str, found: dict[str, Any]) -> None:

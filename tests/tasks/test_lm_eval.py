@@ -231,6 +231,10 @@ def test_a_digest_of_the_documents_stands_in_the_record_and_decides_the_unit(
         ("lm-eval:piqa@manyshot", ("is no lm-eval task",)),
         ("lm-eval:squadv2", ("Python code",)),
         ("lm-eval:humaneval", ("code that the model writes",)),
+        ("lm-eval:kobest", ("different metrics",)),
+        ("lm-eval:scrolls", ("scrolls",)),
+        ("lm-eval:slr_bench_basic", ("cannot be loaded here",)),
+        ("lm-eval:glue", ("tags cannot be named",)),
     ],
 )
 def test_names_that_cannot_be_scored_say_why(name: str, words: tuple[str, ...]) -> None:
@@ -283,3 +287,45 @@ def test_an_aggregation_of_lm_evals_own_is_computed_by_it() -> None:
     assert f1({"lm_eval.f1": pairs}) == pytest.approx(f1_score([1, 0, 1, 0, 1], [1, 1, 0, 0, 1]))
     with pytest.raises(Undefined):
         f1({"lm_eval.f1": pairs[:0]})
+
+
+def test_a_metric_that_is_a_function_keeps_its_aggregation_and_direction() -> None:
+    leaf = engine.Spec.find("french_bench_fquadv2_genq").leaves[0]
+    made = {metric.name: metric for metric in harness.metrics(leaf)}
+    assert "rouge1" in made
+    assert made["rouge1"].higher_is_better is True
+    assert made["rouge1"].whole is not None  # lm-eval aggregates (reference, prediction) pairs itself
+    pairs = np.array([json.dumps(["the cat", "the cat"]), json.dumps(["a dog", "a bird"])], dtype=object)
+    try:
+        assert 0 < made["rouge1"]({"lm_eval.rouge1": pairs}) <= 100
+    except Undefined as why:  # it fetches its metric from the hub, which may not be there
+        assert "lm-eval's aggregation fails" in str(why)
+
+
+def test_a_model_that_writes_from_nan_fails_with_the_item(folder: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from suite.errors import AnswerError
+    from suite.formats._generate import Writer, caching, recomputing
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    bad = tokenizer.encode("dog", add_special_tokens=False)[-1]
+    with torch.no_grad():
+        model.get_input_embeddings().weight = torch.nn.Parameter(model.get_input_embeddings().weight.clone())
+        model.get_input_embeddings().weight[bad] = float("nan")
+    good, broken = tokenizer.encode("Once upon a time"), tokenizer.encode("The dog")
+
+    class Whole:
+        tokens = 0
+        head = staticmethod(lambda rows: rows)
+
+        @staticmethod
+        def body(ids: Any, _mask: Any) -> Any:
+            return model(ids).logits
+
+    for generate in (caching(model), recomputing(Whole())):  # type: ignore[arg-type]
+        writer = Writer(generate, tokenizer, 512)
+        with pytest.raises(AnswerError, match="not numbers") as caught:
+            writer.write([good, broken], [["."]] * 2, [5] * 2)
+        assert caught.value.index == 1

@@ -39,6 +39,12 @@ def test_several_right_choices_count_as_one_and_none_as_wrong(
     assert row["nll"] == pytest.approx(-math.log(probability))
 
 
+def test_a_surely_wrong_choice_costs_all_that_it_costs() -> None:
+    row = outcomes(np.array([-10.0, -110.0, -300.0]), ["a", "b", "c"], [1])
+    assert row["nll"] == pytest.approx(100.0)  # not the 27.6 nats of a probability cut off at 1e-12
+    assert row["probs"][1] == pytest.approx(math.exp(-100))
+
+
 def test_ties_are_counted_and_the_first_is_taken() -> None:
     row = outcomes(np.array([-4.0, -2.0, -2.0]), ["a", "b", "c"], [2])
     assert (row["tied"], row["correct"]) == (1, 0)
