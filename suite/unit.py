@@ -24,7 +24,10 @@ from suite.submission import Submission
 from suite.task import AnyTask
 
 SCORING_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
-LANGUAGE_PACKAGES = ("torch", "transformers", "tokenizers")
+LANGUAGE_PACKAGES = (
+    *("torch", "transformers", "tokenizers", "lm_eval", "jinja2"),
+    *("bitsandbytes", "gptqmodel", "auto-round", "optimum", "hqq", "aqlm"),  # where a checkpoint is quantised by them
+)
 MAX_TIME_LIMIT_S = 1e7
 PROTOCOL_VERSION = 1  # of the run itself: how batches are cut and items permuted
 

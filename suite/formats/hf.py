@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +29,17 @@ from suite.model import Array, Facts, Model
 if TYPE_CHECKING:
     import torch
 
-QUANTIZATIONS = ("compressed-tensors", "torchao")
+QUANTIZATIONS = {  # what transformers can load without fetching code: quant_method -> module that it needs
+    "compressed-tensors": "compressed_tensors",
+    "torchao": "torchao",
+    "bitsandbytes": "bitsandbytes",
+    "gptq": "gptqmodel",
+    "awq": "gptqmodel",
+    "auto-round": "auto_round",
+    "quanto": "optimum",
+    "hqq": "hqq",
+    "aqlm": "aqlm",
+}
 _CLASSES = {
     "language": "AutoModelForCausalLM",
     "classification": "AutoModelForImageClassification",
@@ -111,6 +122,11 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
         if method not in QUANTIZATIONS:
             raise InputError(
                 f"{name}: quantisation {method!r} cannot be read here; allowed: {', '.join(QUANTIZATIONS)}"
+            )
+        module = QUANTIZATIONS[method]
+        if importlib.util.find_spec(module) is None:
+            raise InputError(
+                f"{name}: quantisation {method!r} needs {module}, which is not installed: pip install {module}"
             )
 
 

@@ -50,7 +50,8 @@ class TestRefusals:
         [
             ("config.json", {"auto_map": {"AutoModel": "mine.Model"}}, "asks for code of its own"),
             ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["mine.T", None]}}, "asks for code of its own"),
-            ("config.json", {"quantization_config": {"quant_method": "gptq"}}, "'gptq' cannot be read here"),
+            ("config.json", {"quantization_config": {"quant_method": "mine"}}, "'mine' cannot be read here"),
+            ("config.json", {"quantization_config": {"quant_method": "aqlm"}}, "needs aqlm, which is not installed"),
             ("config.json", {"attn_implementation": "someone/kernel"}, "would download code"),
             ("config.json", {"vocab_size": 100}, "has the id 260, the model's vocabulary is 100"),
         ],
