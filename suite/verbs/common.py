@@ -1,0 +1,55 @@
+"""What the verbs share: the tasks that are known, common options, and how records are printed as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from suite.store import Stored
+from suite.task import AnyTask
+
+RESULTS = Path("results")
+AsJson = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
+Results = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RESULTS,
+    show_default=True,
+    help="Folder of records.",
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What `suite.cli` hands to the verbs, none of which imports a task.
+
+    Attributes:
+        tasks: by name.
+        suites: name to the tasks' names.
+        means: suites whose mean is reported, and the tasks that it is taken over.
+    """
+
+    tasks: Mapping[str, AnyTask]
+    suites: Mapping[str, tuple[str, ...]]
+    means: Mapping[str, tuple[str, ...]]
+
+
+def announce(address: str) -> None:
+    """Print an address as JSON."""
+    click.echo(json.dumps({"address": address}))
+
+
+def warn(line: str) -> None:
+    """Say on standard error what was passed over."""
+    click.echo(f"hallmark: passed over: {line}", err=True)
+
+
+def records_json(stored: Sequence[Stored], **more: Any) -> str:
+    """The records in the stored form, with what else belongs to the answer."""
+    records = [one.record.model_dump(mode="json") for one in stored]
+    return json.dumps({"records": records, **more}, indent=1, ensure_ascii=False)
