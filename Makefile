@@ -21,7 +21,7 @@ check: setup  ## format, lint, types, layers and size budget
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_budget.py
 
 test: check  ## everything; skips are counted at the end
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 demo: setup  ## score the reference submissions on the embedded suite, show the tables
 	$(BIN)/hallmark run --suite embedded --results $(DEMO) $(patsubst %/submission.toml,%,$(wildcard submissions/*/submission.toml))

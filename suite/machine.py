@@ -24,13 +24,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def default_threads() -> int:
+    """``OMP_NUM_THREADS`` where it is set, as every runtime here reads it; else all cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(int(asked), cores()) if asked.isdigit() and int(asked) else cores()
+
+
 def observe(device: str = "cpu", threads: int | None = None) -> Machine:
     """The machine at hand.
 
     Raises:
         InputError: CUDA asked for where there is none, or more threads than cores.
     """
-    threads = threads or cores()
+    threads = threads or default_threads()
     if threads > cores():
         raise InputError(f"--threads {threads} but this machine has {cores()} cores; give at most {cores()}")
     if device == "cuda" and not _CUDA_DEVICE.exists():

@@ -38,7 +38,7 @@ class Options:
 
     Attributes:
         device: ``cpu`` or ``cuda``.
-        threads: CPU threads of the model's runtime; None: all cores.
+        threads: CPU threads of the model's runtime; None: ``OMP_NUM_THREADS``, else all cores.
         seed: of the bootstrap and of sampling.
         limit: number of items, a seeded random sample; None: all.
         time_limit_s: for one unit, loading included.

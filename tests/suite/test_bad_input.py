@@ -242,3 +242,15 @@ def test_cuda_where_there_is_none(hallmark: Hallmark, fake: Fake) -> None:
 
 def test_the_repository_is_not_written_to(tmp_path: Path) -> None:
     assert REPOSITORY not in tmp_path.parents
+
+
+def test_threads_default_to_what_every_runtime_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from suite import machine
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert machine.observe().threads == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "100000")
+    assert machine.observe().threads == machine.cores()
+    for unset in ("", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", unset)
+        assert machine.observe().threads == machine.cores()
