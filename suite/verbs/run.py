@@ -19,7 +19,11 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
 @click.option("-t", "--task", "task", multiple=True, help="Task to score on; several times for several.")
 @click.option("--suite", "suite_name", help="Score on all tasks of this suite that fit the model's kind.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of the model's runtime [default: OMP_NUM_THREADS, else all cores].")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads of the model's runtime [default: OMP_NUM_THREADS, else all cores].",
+)
 @click.option("--limit", type=click.IntRange(1), help="Only so many items, a seeded random sample; kept off the board.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap and of sampling.")
 @click.option(

@@ -92,7 +92,10 @@ def test_a_limited_run_is_a_seeded_random_sample_of_its_own_unit(hallmark: Hallm
     assert other["outcomes_sha256"] != limited["outcomes_sha256"]
 
 
-def test_a_change_of_anything_that_decides_is_not_answered_from_the_store(hallmark: Hallmark, fake: Fake) -> None:
+def test_a_change_of_anything_that_decides_is_not_answered_from_the_store(
+    hallmark: Hallmark, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     base = {"fake": "oracle", "confidence": 0.6}
     keys = set()
     for fields in (
