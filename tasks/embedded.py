@@ -9,11 +9,11 @@ from suite.metrics import groups
 from suite.metrics.base import Metric
 from suite.metrics.choices import METRICS
 from suite.metrics.classification import ACCURACY
-from suite.metrics.segmentation import dice, misses
 from suite.task import Example
 from tasks.choices import MultipleChoice, Question
 from tasks.generators import language, volumes
 from tasks.perplexity import Documents
+from tasks.scans import Image, Reference
 from tasks.segmentation import Segmentation
 
 _LICENCE = "Apache-2.0"
@@ -49,7 +49,16 @@ def _items() -> Iterable[Example]:
 def _cases() -> Iterable[Example]:
     cases = volumes.test_cases()
     check(volumes.digest(cases), _VOLUMES.content_sha256, "the generated volumes")
-    return (Example(c.item, c.image[None], c.label, cluster=c.patient, groups={"scanner": c.scanner}) for c in cases)
+    return (
+        Example(
+            c.item,
+            Image(c.image[None], c.spacing_mm),
+            Reference(c.label, c.spacing_mm, c.lesions, c.raters),
+            cluster=c.patient,
+            groups={"scanner": c.scanner},
+        )
+        for c in cases
+    )
 
 
 def _by_group(metric: Metric, attribute: str, values: Iterable[str]) -> tuple[Metric, ...]:
@@ -74,21 +83,19 @@ GENERATED_CHOICES = MultipleChoice(
     ),
 )
 
-_NAMES = volumes.CLASSES[1:]
-_DICE = dice(_NAMES)
-
 GENERATED_VOLUMES = Segmentation(
     name="generated-volumes",
-    title="Three structures in generated volumes from two scanners",
-    version="1",
+    title="Organ, duct, nodule, vessels and lesions in generated volumes from two scanners, three raters",
+    version="2",
     dataset=_VOLUMES,
-    shape=(1, *volumes.SHAPE),
-    classes=len(volumes.CLASSES),
     load=_cases,
-    metrics=(
-        *_DICE,
-        *misses(_NAMES),
-        *_by_group(_DICE[0], "scanner", volumes.SCANNERS),
-        groups.equity_scaled(_DICE[0], "scanner"),
-    ),
+    classes=volumes.CLASSES[1:],
+    shape=(1, *volumes.SHAPE),
+    tolerance_mm=2.0,
+    tubular=("vessels",),
+    lesions=("lesions",),
+    lesion_least_mm3=2.0,
+    raters=True,
+    failure_dice=0.5,
+    groups={"scanner": tuple(volumes.SCANNERS)},
 )

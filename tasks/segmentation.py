@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from suite.data import Dataset
-from suite.errors import AnswerError
+from suite.errors import InputError
 from suite.manifest import Inputs, Kind, Manifest
 from suite.metrics.base import Metric
-from suite.metrics.segmentation import voxel_counts
+from suite.metrics.scored import metrics_of
+from suite.metrics.scoring import Scoring
 from suite.model import Segmenter, Signature
 from suite.task import Example, Row, Task
+from tasks.scans import Image, Reference
 from tasks.vision import misfit, normalise
 
 
 class Segmentation(Task[Segmenter]):
-    """Volumes [C, (D,) H, W] with values in [0, 1], normalised as the manifest declares; whole volumes, no windows.
+    """Images of two or three spatial axes, scored by every metric of what is declared of them.
 
+    An example's input is an `Image` or its pixels [C, (D,) H, W]; its label is a `Reference`.
     Protocol ``native/argmax``: the most probable class of each voxel, on the image's own grid.
     """
 
@@ -34,32 +37,104 @@ class Segmentation(Task[Segmenter]):
         title: str,
         version: str,
         dataset: Dataset,
-        shape: tuple[int, ...],
-        classes: int,
         load: Callable[[], Iterable[Example]],
-        metrics: tuple[Metric, ...],
+        classes: Sequence[str],
+        shape: tuple[int | None, ...],
+        tolerance_mm: float | None = None,
+        tolerance_px: float | None = None,
+        regions: Mapping[str, Sequence[str]] | None = None,
+        ignore_label: int | None = None,
+        tubular: Sequence[str] = (),
+        lesions: Sequence[str] = (),
+        lesion_dilation: int = 1,
+        lesion_least_mm3: float = 50.0,
+        instances: bool = False,
+        raters: bool = False,
+        failure_dice: float | None = None,
+        policy: str = "exclude",
+        groups: Mapping[str, Iterable[str]] | None = None,
+        metrics: Sequence[Metric] = (),
     ) -> None:
+        """Declare a task.
+
+        Args:
+            name: as the command line spells it.
+            title: one line for people.
+            version: raised whenever a change could change a number.
+            dataset: pinned data.
+            load: the examples.
+            classes: names of the labels without the background, label 1 first.
+            shape: of an image [C, (D,) H, W]; ``None`` on an axis where images differ.
+            tolerance_mm: of NSD; every image needs a spacing then.
+            tolerance_px: of NSD where images have no spacing; one of the two is needed.
+            regions: name -> classes whose union it is; scored in the place of the classes.
+            ignore_label: value of the reference where nobody labelled.
+            tubular: classes whose topology is scored.
+            lesions: classes of which each component is an object.
+            lesion_dilation: of BraTS' lesion-wise scores.
+            lesion_least_mm3: lesions up to this volume are dropped there.
+            instances: references have instance maps of all foreground, which are scored.
+            raters: references have further raters.
+            failure_dice: a case below it counts as failed.
+            policy: what empty masks are worth in a second set of numbers: ``best`` or ``brats``.
+            groups: attribute -> values, to compare Dice, IoU and NSD between.
+            metrics: further ones, for columns that a subclass adds.
+
+        Raises:
+            InputError: something of this cannot be scored.
+        """
+        if (tolerance_mm is None) == (tolerance_px is None):
+            raise InputError(f"task {name!r}: give tolerance_mm, or tolerance_px where images have no spacing")
         self.name, self.title, self.version, self.dataset = name, title, version, dataset
-        self._shape, self._classes, self._load, self.metrics = shape, classes, load, metrics
+        self._shape, self._load = shape, load
+        self.scoring = Scoring(
+            classes=tuple(classes),
+            dimensions=len(shape) - 1,
+            tolerance=float(tolerance_px if tolerance_mm is None else tolerance_mm),  # type: ignore[arg-type]
+            unit="px" if tolerance_mm is None else "mm",
+            regions={region: tuple(parts) for region, parts in (regions or {}).items()},
+            ignore_label=ignore_label,
+            tubular=tuple(tubular),
+            lesions=tuple(lesions),
+            lesion_dilation=lesion_dilation,
+            lesion_least_mm3=lesion_least_mm3,
+            instances=instances,
+            raters=raters,
+            failure_dice=failure_dice,
+            policy=policy,
+        )
+        self.groups = {attribute: tuple(values) for attribute, values in (groups or {}).items()}
+        self.metrics = (*metrics_of(self.scoring, self.groups), *metrics)
 
     def protocol(self, context: int | None, bos: bool = True) -> str:
         """One way only."""
         return "native/argmax"
 
     def examples(self, model: Segmenter) -> Sequence[Example]:
-        """All cases with their label maps."""
+        """All cases with their references."""
         return list(self._load())
 
     def ask(self, model: Segmenter, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
         """Probabilities of every voxel of each normalised image."""
-        return model.segment([normalise(image, spec.normalisation) for image in inputs])
+        pixels = [image.pixels if isinstance(image, Image) else image for image in inputs]
+        return model.segment([normalise(one, spec.normalisation) for one in pixels])
 
     def row(self, example: Example, answer: Any) -> Row:
-        """Voxel counts per class; no masks are kept."""
-        if len(answer) != self._classes:
-            raise AnswerError(f"the model answers {len(answer)} classes, the task has {self._classes}")
-        return {**voxel_counts(np.asarray(answer).argmax(axis=0), example.label, self._classes)}
+        """Counts and sums per class; no masks are kept."""
+        drawn: Reference = example.label
+        return self.scoring.row(
+            np.asarray(answer),
+            drawn.labels,
+            spacing_mm=drawn.spacing_mm,
+            instances=drawn.instances,
+            raters=drawn.raters,
+        )
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Shapes and classes, as the manifest declares them and as the file states them."""
-        return misfit(manifest, signature, self._shape, (self._classes, *self._shape[1:]))
+        classes = 1 + len(self.scoring.classes)
+        return misfit(manifest, signature, self._shape, (classes, *self._shape[1:]))  # type: ignore[arg-type]
+
+    def description(self) -> dict[str, Any]:
+        """With what is scored, so that the metrics can be made again from it."""
+        return {**super().description(), "scoring": self.scoring.description(), "groups": self.groups}

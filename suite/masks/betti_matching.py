@@ -29,7 +29,8 @@ def betti_matching_error(reference: Mask, prediction: Mask) -> tuple[int, int]:
 
 def _pieces(reference: Mask, prediction: Mask) -> int:
     union, _ = ndimage.label(reference | prediction)
-    shared = np.intersect1d(union[reference], union[prediction])
+    met = np.bincount(union[reference]).nonzero()[0], np.bincount(union[prediction]).nonzero()[0]
+    shared = np.intersect1d(*met, assume_unique=True)
     return int(sum(ndimage.label(mask)[1] for mask in (reference, prediction)) - 2 * len(shared))
 
 
@@ -39,7 +40,8 @@ def _enclosed(reference: Mask, prediction: Mask) -> int:
     (of_first, n), (of_second, m) = (ndimage.label(~mask, corners) for mask in (first, second))
     outside = (0,) * reference.ndim
     free = ~(first | second)
-    edges = np.unique(np.stack([of_first[free], of_second[free]]), axis=1)
+    codes = np.unique(of_first[free].astype(np.int64) * (m + 1) + of_second[free])
+    edges = np.stack(np.divmod(codes, m + 1))
     edges = edges[:, (edges[0] != of_first[outside]) & (edges[1] != of_second[outside])]
     graph = csr_array((np.ones(edges.shape[1]), (edges[0], edges[1])), shape=(n + 1, m + 1))
     pairs = int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum()) if edges.size else 0

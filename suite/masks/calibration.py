@@ -112,6 +112,31 @@ def reliability(
     return found
 
 
+def classwise_bins(
+    probabilities: NDArray[Any], reference: NDArray[Any], ignore_label: int | None = None
+) -> Floats:
+    """[K, B, 3] voxels, voxels of the class, sum of its probability, in bins of that probability; all voxels.
+
+    The mean over K of sum_b |hits - probability| / N is the class-wise ECE (Kull 2019), K the task's classes.
+
+    Args:
+        probabilities: [K, ...], as checked by `reliability`.
+        reference: [...] labels.
+        ignore_label: voxels of this label are left out.
+    """
+    classes, flat_N = len(probabilities), reference.ravel()
+    found = np.zeros((classes, BINS, 3))
+    for low in range(0, len(flat_N), BLOCK):
+        y_N = flat_N[low : low + BLOCK]
+        kept_N = slice(None) if ignore_label is None else y_N != ignore_label
+        for k in range(classes):
+            p_N = probabilities[k].reshape(-1)[low : low + BLOCK][kept_N].astype(np.float64)
+            which_N = np.clip(np.ceil(p_N * BINS).astype(np.int64) - 1, 0, BINS - 1)
+            for place, weights in enumerate((None, y_N[kept_N] == k, p_N)):
+                found[k, :, place] += np.bincount(which_N, weights, BINS)
+    return found
+
+
 def _check(p_KN: Floats) -> None:
     if not np.isfinite(p_KN).all():
         raise AnswerError(f"{int((~np.isfinite(p_KN)).sum())} probabilities are no number (NaN or infinite)")

@@ -90,8 +90,11 @@ def overlaps(reference: Labels, prediction: Labels) -> Overlaps:
     return Overlaps(both / union, rows[true_ids > 0], columns[predicted_ids > 0])
 
 
-def match(pairs: Overlaps, least_iou: float) -> Match:
-    """Pair objects one to one, largest sum of IoU, only pairs whose IoU exceeds the threshold (0 <= threshold < 1)."""
+def partners(pairs: Overlaps, least_iou: float) -> NDArray[np.int64]:
+    """[R] which predicted object is the partner of each reference object, -1 for none.
+
+    One to one, largest sum of IoU, only pairs whose IoU exceeds the threshold (0 <= threshold < 1).
+    """
     from scipy.optimize import linear_sum_assignment
 
     if not 0 <= least_iou < 1:
@@ -99,9 +102,16 @@ def match(pairs: Overlaps, least_iou: float) -> Match:
     worth = np.where(pairs.iou > least_iou, pairs.iou, 0.0)
     rows, columns = linear_sum_assignment(worth, maximize=True)
     real = worth[rows, columns] > 0
-    found = np.zeros(len(pairs.true), dtype=np.bool_)
-    found[rows[real]] = True
-    return Match(found, worth[rows[real], columns[real]], len(pairs.predicted) - int(real.sum()))
+    found = np.full(len(pairs.true), -1, dtype=np.int64)
+    found[rows[real]] = columns[real]
+    return found
+
+
+def match(pairs: Overlaps, least_iou: float) -> Match:
+    """What `partners` makes of a case."""
+    partner = partners(pairs, least_iou)
+    found = partner >= 0
+    return Match(found, pairs.iou[found, partner[found]], len(pairs.predicted) - int(found.sum()))
 
 
 def f1(tp: float, fp: float, fn: float) -> float:

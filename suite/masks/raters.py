@@ -28,11 +28,12 @@ def iou_table(first: Sequence[Labels], second: Sequence[Labels], classes: int) -
     if len({one.shape for one in (*first, *second)}) > 1:
         raise AnswerError(f"label maps differ in shape: {sorted({one.shape for one in (*first, *second)})}")
     total = np.zeros((len(first), len(second)))
-    for label in range(1, classes):
-        a, b = (np.stack([(one == label).ravel() for one in maps]).astype(np.float64) for maps in (first, second))
-        both = a @ b.T
-        union = a.sum(axis=1)[:, None] + b.sum(axis=1) - both
-        total += np.divide(both, union, out=np.ones_like(both), where=union > 0)
+    voxels = [[np.bincount(one.ravel(), minlength=classes)[1:] for one in maps] for maps in (first, second)]
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            both = np.bincount(a[a == b].ravel(), minlength=classes)[1:]
+            union = voxels[0][i] + voxels[1][j] - both
+            total[i, j] = np.divide(both, union, out=np.ones(classes - 1), where=union > 0).sum()
     return np.asarray(total / (classes - 1))
 
 

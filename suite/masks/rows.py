@@ -10,7 +10,11 @@ Shape suffixes: K classes without the background, or regions.
     betti_error [K, d] flat, matching_error [K, 2] flat
     tp_T fp_T fn_T iou_sum_T      objects matched at an IoU above T percent, and the sum of their IoU
     object_mm3 found_T            of each reference object: its volume, 1 if it was found
+    lesions_dice lesions_hd95 lesions_n lesions_fp   BraTS: sums over lesions, lesions that count, false positives
+    found_score false_score       score of each lesion's partner, and of each candidate without a lesion; n_lesions
+    ged_v ged_u hungarian_iou     against several raters;  majority_both majority_predicted majority_true   [K] voxels
     bins_C brier_C nll_C voxels_C of each calibration scope C: 15 x (voxels, hits, confidence) flat, and sums
+    bins_class                    [K + 1, 15, 3] flat: of each class against the rest, background first
 
 S is ``voxel`` or ``surfel``. ASSD is distance / area and NSD is within / area.
 """
@@ -23,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from suite.masks import calibration, distance, instances, topology
 from suite.masks.betti_matching import betti_matching_error
@@ -74,9 +79,12 @@ def _each(found: Sequence[Distances], measure: Any) -> NDArray[np.float64]:
     return np.array([measure(d) for d in found], dtype=np.float64)
 
 
-def topology_row(case: Case) -> Row:
-    """Centre lines, Betti number errors and Betti matching errors of each label. Ignored voxels are background here."""
-    pairs = [case.masks(label) for label in range(1, case.classes)]
+def topology_row(case: Case, regions: Sequence[Sequence[int]] | None = None) -> Row:
+    """Centre lines, Betti number errors and Betti matching errors of each label, or of each region.
+
+    Ignored voxels are background here.
+    """
+    pairs = [union(case, labels) for labels in regions or [[k] for k in range(1, case.classes)]]
     lines = [topology.center_lines(*pair) for pair in pairs]
     return {
         "skeleton_P": np.array([one.predicted for one in lines]),
@@ -86,6 +94,17 @@ def topology_row(case: Case) -> Row:
         "betti_error": np.array([topology.betti_error(*pair) for pair in pairs]).ravel(),
         "matching_error": np.array([betti_matching_error(*pair) for pair in pairs]).ravel(),
     }
+
+
+def union(case: Case, labels: Sequence[int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Reference and prediction of a union of labels, cropped to where either is, with a voxel of background around."""
+    one, two = case.masks(labels[0])
+    for label in labels[1:]:
+        more = case.masks(label)
+        one, two = one | more[0], two | more[1]
+    boxes = find_objects((one | two).view(np.uint8))
+    box = boxes[0] if boxes else tuple(slice(0, 1) for _ in range(one.ndim))
+    return np.pad(one[box], 1), np.pad(two[box], 1)
 
 
 def object_row(
@@ -108,4 +127,4 @@ def reliability_row(probabilities: NDArray[Any], reference: NDArray[Any], ignore
     for scope, sums in calibration.reliability(probabilities, reference, ignore_label).items():
         row |= {f"bins_{scope}": sums.bins.ravel(), f"brier_{scope}": sums.brier}
         row |= {f"nll_{scope}": sums.nll, f"voxels_{scope}": int(sums.voxels)}
-    return row
+    return row | {"bins_class": calibration.classwise_bins(probabilities, reference, ignore_label).ravel()}

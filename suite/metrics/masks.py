@@ -62,7 +62,9 @@ class _CaseMean(Metric):
     """A mean over cases, then over classes, observed in the cases where some class has a value."""
 
     def observations(self, columns: Columns) -> int:
-        """The cases that have a value."""
+        """The cases that have a value; of a spread over groups, the items."""
+        if self.whole is not None or not self.width:
+            return super().observations(columns)
         applicable = self.terms(self.rows(columns))[:, 1::2]
         return int((applicable.sum(axis=1) > 0).sum())
 
@@ -173,12 +175,17 @@ def case_means(measure: Measure, names: Sequence[str], policy: Policy = EXCLUDE)
 
 
 def pooled(names: Sequence[str]) -> list[Metric]:
-    """Dice and IoU of the sums over cases, mean over classes: a second column, where large structures decide."""
+    """Dice and IoU of the sums over cases, mean over classes and of each: large structures decide."""
     kinds: tuple[tuple[str, Callable[[Counts], Floats]], ...] = (("dice", overlap.dice), ("iou", overlap.iou))
+    chosen: list[tuple[str, slice]] = [("", slice(None))]
+    chosen += [(f"[class={name}]", slice(k, k + 1)) for k, name in enumerate(names)]
 
-    def terms(columns: Columns) -> Floats:
-        parts = [columns["intersection"], columns["predicted"], columns["true"]]
-        return np.concatenate(parts, axis=1).astype(np.float64)
+    def terms(which: slice) -> Callable[[Columns], Floats]:
+        def of(columns: Columns) -> Floats:
+            parts = [columns[name][:, which] for name in COUNTS[:3]]
+            return np.concatenate(parts, axis=1).astype(np.float64)
+
+        return of
 
     def finish(function: Callable[[Counts], Floats]) -> Callable[[Floats], Floats]:
         def finished(sums: Floats) -> Floats:
@@ -189,11 +196,12 @@ def pooled(names: Sequence[str]) -> list[Metric]:
 
     return [
         Metric(
-            name=f"pooled_{name}", needs=COUNTS[:3], terms=terms, finish=finish(function), unit="",
+            name=f"pooled_{name}{brackets}", needs=COUNTS[:3], terms=terms(which), finish=finish(function), unit="",
             higher_is_better=True, bounds=(0.0, 1.0), undefined="a class is on neither side of every case",
-            width=3 * len(names), reference=f"{name} of the voxel counts summed over cases, mean over classes",
+            width=3 * len(names[which]), reference=f"{name} of the voxel counts summed over cases, mean over classes",
         )
         for name, function in kinds
+        for brackets, which in chosen
     ]  # fmt: skip
 
 

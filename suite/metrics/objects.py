@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.masks.instances import recall_by_volume
 from suite.masks.overlap import divided
 from suite.metrics.base import Columns, Metric, ratio
 
@@ -81,17 +80,28 @@ def _false_positives(column: str, name: str, reference: str) -> Metric:
 
 
 def _of_quartile(percent: int, k: int, rule: str) -> Metric:
-    """Recall of the objects in one quartile of volume, of all cases together: no function of sums."""
+    """Recall of the objects in one quartile of volume; the quartiles are those of all cases, also in a resample."""
     found = f"found_{percent}"
 
-    def value(columns: Columns) -> float:
-        volumes, hits = (
-            np.concatenate([np.asarray(v).ravel() for v in columns[name]]) for name in ("object_mm3", found)
-        )
-        return float(recall_by_volume(volumes.astype(np.float64), hits.astype(np.bool_), QUARTILES)[1][k])
+    def prepare(columns: Columns) -> Columns:
+        return columns if columns[found].dtype == np.float64 else {**columns, found: _by_quartile(columns, found)}
 
     return Metric(
-        name=f"recall_iou{percent}[volume=q{k + 1}]", needs=("object_mm3", found), whole=value, unit="",
+        name=f"recall_iou{percent}[volume=q{k + 1}]", needs=("object_mm3", found), prepare=prepare, finish=ratio,
+        terms=lambda columns: columns[found][:, [k, QUARTILES + k]], unit="",
         higher_is_better=True, bounds=(0.0, 1.0), undefined="no object in this quartile of volume",
         reference=f"quartiles of all reference objects, q1 the smallest; {rule}",
     )  # fmt: skip
+
+
+def _by_quartile(columns: Columns, found: str) -> Floats:
+    """[N, 2 QUARTILES] found objects and all objects of each case in each quartile of all volumes."""
+    volumes = [np.asarray(one, dtype=np.float64).ravel() for one in columns["object_mm3"]]
+    every = np.concatenate(volumes) if volumes else np.zeros(0)
+    edges = np.quantile(every, np.linspace(0, 1, QUARTILES + 1))[1:-1] if len(every) else np.zeros(QUARTILES - 1)
+    table = np.zeros((len(volumes), 2 * QUARTILES))
+    for row, mine, hits in zip(table, volumes, columns[found], strict=True):
+        part = np.searchsorted(edges, mine, side="left")
+        row[:QUARTILES] = np.bincount(part, np.asarray(hits, dtype=np.float64).ravel(), QUARTILES)
+        row[QUARTILES:] = np.bincount(part, minlength=QUARTILES)
+    return table

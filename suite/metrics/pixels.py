@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.masks.calibration import SCOPES
-from suite.metrics.base import Columns, Metric, Terms, ratio
+from suite.metrics.base import Columns, Finish, Metric, Terms, ratio
 from suite.metrics.calibration import BINS, expected_gap
 
 Floats = NDArray[np.float64]
@@ -20,6 +20,32 @@ Floats = NDArray[np.float64]
 def pixel_calibration(scopes: Sequence[str] = SCOPES) -> list[Metric]:
     """NLL, Brier score and ECE of each scope: ``nll[scope=all]``, ``brier[scope=band]``, ``ece_15[scope=either]``."""
     return [metric for scope in scopes for metric in _of_scope(scope)]
+
+
+def classwise(names: Sequence[str]) -> list[Metric]:
+    """Class-wise ECE over all voxels: the mean over classes, the background counted, and one metric a class.
+
+    Args:
+        names: the classes without the background, class 1 first.
+    """
+
+    def gaps(sums: Floats) -> Floats:
+        return expected_gap(sums.reshape(*sums.shape[:-1], len(names) + 1, 3 * BINS))
+
+    def metric(name: str, finish: Finish, text: str) -> Metric:
+        return Metric(
+            name=name, needs=("bins_class",), terms=lambda columns: np.asarray(columns["bins_class"], np.float64),
+            finish=finish, width=3 * BINS * (len(names) + 1), unit="", higher_is_better=False, bounds=(0.0, 1.0),
+            undefined="no voxel", reference=f"{text}; 15 bins of equal width, all voxels of all cases (Kull 2019)",
+        )  # fmt: skip
+
+    def of(k: int) -> Finish:
+        return lambda sums: gaps(sums)[..., k]
+
+    mean = metric(f"classwise_ece_{BINS}", lambda sums: gaps(sums).mean(axis=-1), "mean of the ECE of each class")
+    texts = "|share of the class - its mean probability|, each class against the rest"
+    each = [metric(f"classwise_ece_{BINS}[class={name}]", of(k), texts) for k, name in enumerate(names, start=1)]
+    return [mean, *each]
 
 
 def _of_scope(scope: str) -> list[Metric]:

@@ -1,0 +1,115 @@
+"""Lesions over cases: BraTS' lesion-wise scores and FROC, from the columns of `suite.masks.object_rows`.
+
+Shape suffixes: N cases, T thresholds, B resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.masks.froc import RATES
+from suite.masks.lesions import PENALTY_MM
+from suite.metrics.base import Columns, Metric, ratio
+
+Floats = NDArray[np.float64]
+
+
+def brats() -> list[Metric]:
+    """Lesion-wise Dice and HD95 of BraTS 2023: mean over the cases with a lesion on either side."""
+    rule = "lesions merged by a dilation, any overlap; a false positive counts as a lesion; mean over cases (BraTS 2023)"
+    return [
+        _lesionwise("lesionwise_dice_brats", "lesions_dice", 0.0, f"sum of Dice / (lesions + false positives); {rule}"),
+        _lesionwise(
+            "lesionwise_hd95_brats",
+            "lesions_hd95",
+            PENALTY_MM,
+            f"surfels; missed lesions and false positives are charged 374 mm; {rule}",
+        ),
+    ]
+
+
+def _lesionwise(name: str, column: str, penalty: float, reference: str) -> Metric:
+    def terms(columns: Columns) -> Floats:
+        false = np.asarray(columns["lesions_fp"], dtype=np.float64)
+        n = columns["lesions_n"] + false
+        value = np.divide(columns[column] + penalty * false, n, out=np.zeros(len(n)), where=n > 0)
+        return np.stack([value, (n > 0).astype(np.float64)], axis=1)
+
+    better = not penalty
+    return Metric(
+        name=name, needs=(column, "lesions_n", "lesions_fp"), terms=terms, finish=ratio,
+        unit="" if better else "mm", higher_is_better=better, bounds=(0.0, 1.0 if better else None),
+        undefined="no case has a lesion on either side", reference=reference,
+    )  # fmt: skip
+
+
+def free_response(percent: int) -> list[Metric]:
+    """CPM, and the sensitivity at each of its seven rates of false positives per scan.
+
+    Args:
+        percent: a candidate finds a lesion above this IoU, one to one; the columns were made with it.
+    """
+    rule = (
+        f"candidates are components of the predicted class and score its largest probability; IoU above {percent / 100:g}, "
+        "one to one; linear between thresholds (LUNA16)"
+    )
+    rates: list[tuple[str, tuple[float, ...], str]] = [
+        (f"cpm_iou{percent}", RATES, f"mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4, 8 false positives per scan; {rule}")
+    ]
+    rates += [
+        (f"froc_sensitivity_iou{percent}[fp={rate:g}]", (rate,), f"at {rate:g} false positives per scan; {rule}")
+        for rate in RATES
+    ]
+    return [_at(name, which, text) for name, which, text in rates]
+
+
+def _at(name: str, rates: tuple[float, ...], reference: str) -> Metric:
+    return Metric(
+        name=name, needs=("found_score", "false_score", "n_lesions"), prepare=_cumulated, terms=_terms,
+        finish=_finish(rates), unit="", higher_is_better=True, bounds=(0.0, 1.0),
+        undefined="no case has a lesion", reference=reference,
+    )  # fmt: skip
+
+
+def _cumulated(columns: Columns) -> Columns:
+    """Both score columns as [N, T]: how many of a case's scores reach each threshold; all scores are thresholds."""
+    if columns["n_lesions"].dtype == np.float64:  # done before
+        return columns
+    found, false = ([np.asarray(one, dtype=np.float64).ravel() for one in columns[c]] for c in _SCORES)
+    thresholds = np.unique(np.concatenate([*found, *false]))[::-1]
+
+    def reached(scores: list[Floats]) -> Floats:
+        return np.stack([len(one) - np.searchsorted(np.sort(one), thresholds, side="left") for one in scores])
+
+    return {
+        **columns,
+        "found_score": reached(found).astype(np.float64),
+        "false_score": reached(false).astype(np.float64),
+        "n_lesions": np.asarray(columns["n_lesions"], dtype=np.float64),
+    }
+
+
+_SCORES = ("found_score", "false_score")
+
+
+def _terms(columns: Columns) -> Floats:
+    n = columns["n_lesions"]
+    return np.concatenate([*(columns[name] for name in _SCORES), n[:, None], np.ones((len(n), 1))], axis=1)
+
+
+def _finish(rates: tuple[float, ...]) -> Callable[[Floats], Floats]:
+    def finished(sums: Floats) -> Floats:
+        flat_B = sums.reshape(-1, sums.shape[-1])
+        size = (flat_B.shape[1] - 2) // 2
+        out = np.full(len(flat_B), np.nan)
+        for b, row in enumerate(flat_B):
+            lesions, scans = row[-2:]
+            if lesions and scans:
+                found, false = np.append(0.0, row[:size] / lesions), np.append(0.0, row[size : 2 * size] / scans)
+                out[b] = np.interp(rates, false, found).mean()
+        return out.reshape(sums.shape[:-1])
+
+    return finished
