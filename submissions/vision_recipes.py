@@ -99,7 +99,7 @@ class DigitNet(Net):
 
 
 class VolumeNet(Net):
-    """A 3-D U-Net of three resolutions: [B, 1, 24, 32, 32] to logits [B, 4, 24, 32, 32]."""
+    """A 3-D U-Net of three resolutions: [B, 1, 24, 32, 32] to logits [B, 6, 24, 32, 32]."""
 
     wiring: ClassVar[Wiring] = {
         **{"down1a": ("input",), "down1b": ("down1a",), "down2a": ("down1b",), "down2b": ("down2a",)},
@@ -110,7 +110,7 @@ class VolumeNet(Net):
     conv, norm, head_kernel, shape = nn.Conv3d, nn.BatchNorm3d, 1, (1, 24, 32, 32)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of background and the three structures, for each voxel."""
+        """Logits of background and the five structures, for each voxel."""
         one = self.layer("down1b", self.layer("down1a", x))
         two = self.layer("down2b", self.layer("down2a", functional.max_pool3d(one, 2)))
         x = self.layer("floor_b", self.layer("floor_a", functional.max_pool3d(two, 2)))
@@ -128,7 +128,7 @@ def volume_net(width: int) -> VolumeNet:
     """A fresh network; `width` channels at full resolution, twice and four times that below."""
     factor = {"down1": 1, "down2": 2, "floor_": 4, "up2": 2, "up1": 1}
     widths = {name: width * factor[name[:-1]] for name in VolumeNet.wiring if name != "head"}
-    return VolumeNet({"input": 1, **widths, "head": 4})
+    return VolumeNet({"input": 1, **widths, "head": 6})
 
 
 def digit_data() -> Batch:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import suite
-from suite import asking, measure, outcomes
+from suite import asking, measure, outcomes, overlay, pictured
 from suite.calibrate import CALIBRATION, applied
 from suite.child import Child
 from suite.errors import AnswerError, UnitError
@@ -60,14 +60,16 @@ def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None)
         before = store.of_unit(unit.key, name, task.name)
         if before is not None and not unit.options.again:
             return Finished(before, skipped=True)
-        asked = _ask_all(unit, journal, progress)
+        worst = overlay.worst_in(journal.pictures, unit.options.overlays, journal.begun())
+        asked = _ask_all(unit, journal, progress, worst)
         measurements = measure.scores(task.metrics, outcomes.to_columns(asked.table), unit.options.seed)
         measurements += measure.readings(asked.series, asked.why_not)
         files = {".parquet": outcomes.to_parquet(asked.table)}
+        pictures = worst.files() if worst else {}
         if asked.series:
             files[READINGS_SUFFIX] = outcomes.to_parquet(_series_table(asked.series))
         new = _record(unit, asked, measurements, files, before)
-        path = store.publish(new, files, journal)
+        path = store.publish(new, files | pictures, journal)
     return Finished(load_record(path), skipped=False)
 
 
@@ -83,19 +85,22 @@ class _Asked:
     seconds: float
 
 
-def _ask_all(unit: Unit, journal: Journal, progress: Progress) -> _Asked:
+def _ask_all(unit: Unit, journal: Journal, progress: Progress, worst: overlay.Worst | None) -> _Asked:
     started, clock = datetime.now(UTC), time.monotonic()
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(make()) for make in PROBES.values()]
         scratch = journal.scratch()
         child = stack.enter_context(_child(unit, unit.prepared, scratch))
         model = _model(unit, child, stack, scratch)
-        tables, resumed = _all_batches(unit, child, model, journal, progress)
+        tables, resumed = _all_batches(unit, child, model, journal, progress, worst)
     series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
     table = _in_task_order(tables)
     if unit.task.calibrates:
         table = applied(table, unit.task.calibrates)
-    return _Asked(table, series, why_not, _facts(child, model), started, time.monotonic() - clock)
+    facts = _facts(child, model)
+    if unit.options.overlays and worst is None:
+        facts = replace(facts, notes=(*facts.notes, "no pictures of the worst cases: begun without them"))
+    return _Asked(table, series, why_not, facts, started, time.monotonic() - clock)
 
 
 def _record(
@@ -170,7 +175,7 @@ def _child(unit: Unit, prepared: Prepared, scratch: Path) -> Child:
 
 
 def _all_batches(
-    unit: Unit, child: Child, model: Any, journal: Journal, progress: Progress
+    unit: Unit, child: Child, model: Any, journal: Journal, progress: Progress, worst: overlay.Worst | None
 ) -> tuple[list[pa.Table], bool]:
     """The rows of every batch, from the journal or from the model; and whether any came from the journal."""
     every = unit.task.examples(model)
@@ -182,7 +187,7 @@ def _all_batches(
     for number, batch in enumerate(batches):
         table = journal.batch(number)
         if table is None:
-            table = journal.keep(number, _ask(unit, child, partial(ask, model), batch))
+            table = journal.keep(number, _ask(unit, child, partial(ask, model), batch, worst))
         else:
             resumed = True
         tables.append(table)
@@ -191,7 +196,13 @@ def _all_batches(
     return tables, resumed
 
 
-def _ask(unit: Unit, child: Child, ask: Callable[[Any], Sequence[Any]], batch: list[tuple[int, Example]]) -> pa.Table:
+def _ask(
+    unit: Unit,
+    child: Child,
+    ask: Callable[[Any], Sequence[Any]],
+    batch: list[tuple[int, Example]],
+    worst: overlay.Worst | None,
+) -> pa.Table:
     """Put a batch to the model and join its labels; the batch's cost travels in the table's metadata."""
     examples = [example for _, example in batch]
     try:
@@ -206,6 +217,8 @@ def _ask(unit: Unit, child: Child, ask: Callable[[Any], Sequence[Any]], batch: l
     except UnitError as error:
         raise UnitError(f"{_span(examples)}: {error}") from None
     seconds, cpu_seconds = child.take_cost()
+    if worst:
+        pictured.keep_worst(unit.task, worst, batch, answers, rows)
     cost = [len(batch), seconds, cpu_seconds, child.peak_rss_bytes or 0]
     table = outcomes.to_table(rows)
     return table.replace_schema_metadata({_COST: " ".join(repr(value) for value in cost)})

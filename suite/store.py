@@ -83,6 +83,15 @@ class Journal:
             folder.mkdir(parents=True)
         return folder
 
+    def begun(self) -> bool:
+        """Whether a batch is finished."""
+        return any(self._folder.glob("[0-9]*.parquet"))
+
+    @property
+    def pictures(self) -> Path:
+        """Where pictures of the worst cases so far lie."""
+        return self._folder / "worst"
+
     def keep(self, number: int, table: pa.Table) -> pa.Table:
         """Keep a finished batch; once this returns, it survives a crash. Gives it as `batch` will read it."""
         content = outcomes.to_parquet(table)

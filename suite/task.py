@@ -15,6 +15,7 @@ from suite.data import Dataset
 from suite.manifest import Inputs, Kind, Manifest
 from suite.metrics.base import Metric
 from suite.model import Signature
+from suite.overlay import Picture
 
 Row = dict[str, Any]
 ModelT = TypeVar("ModelT")
@@ -100,6 +101,14 @@ class Task(abc.ABC, Generic[ModelT]):
     @abc.abstractmethod
     def row(self, example: Example, answer: Any) -> Row:
         """The outcome columns of one item: scalars and one-dimensional arrays, enough to recompute every metric."""
+
+    def case_score(self, row: Row) -> tuple[str, float] | None:
+        """Name and value of what a case is worth, lower is worse; ``None`` where no case is shown to people."""
+        return None
+
+    def picture(self, example: Example, answer: Any) -> Picture | None:
+        """A small picture of a case, which was among the worst; ``None`` without one."""
+        return None
 
     def fetch(self) -> None:
         """Get the data where the mirror lacks it and verify its content; called before any unit starts.

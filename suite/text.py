@@ -9,6 +9,7 @@ from typing import Literal
 
 from suite.check import Checked
 from suite.compare import Paired, beside_parent
+from suite.derived import derived
 from suite.paired import Difference
 from suite.record import Measurement, Record
 from suite.store import Store, Stored
@@ -146,8 +147,18 @@ def facts(rows: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 
-def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask]) -> str:
-    """One record as ``hallmark show`` prints it: headline, parent, and a line a measurement."""
+MANY = 60  # measurements of which only the means and the readings are shown, unless all are asked for
+
+
+def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: bool = False) -> str:
+    """One record as ``hallmark show`` prints it: headline, parent, and a line a measurement.
+
+    Args:
+        stored: the record.
+        store: where its parent's is.
+        tasks: to pair the two.
+        every: also what is said of single classes and groups, where a record has more than `MANY` measurements.
+    """
     known = tasks.get(stored.record.task)
     paired = beside_parent(stored, store, known.metrics if known else ())
     lines = [headline(stored.record)]
@@ -158,12 +169,25 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask]) -> str:
         lines.append(f"measured beside its parent {stored.record.manifest.parent} (weights {weights})")
     elif stored.record.manifest.parent:
         lines.append(f"no comparison: {paired}")
+    chosen, figures = _chosen(stored.record, known.primary if known else "", every), []
+    if known and known.kind == "segmentation":
+        parent = paired.parent.record if isinstance(paired, Paired) else None
+        figures = derived(stored.record, parent, known.dataset.name)
     rows = [
         measurement_row(
             m,
             paired.parent.record.measurement(m.name) if isinstance(paired, Paired) else None,
             paired.differences.get(m.name) if isinstance(paired, Paired) else None,
         )
-        for m in stored.record.measurements
+        for m in (*chosen, *figures)
     ]
-    return "\n".join([*lines, table(SHOW_HEADER, rows)])
+    rest = len(stored.record.measurements) - len(chosen)
+    more = [f"and {rest} more, of single classes, groups and rates: --all"] if rest else []
+    return "\n".join([*lines, table(SHOW_HEADER, rows), *more])
+
+
+def _chosen(record: Record, primary: str, every: bool) -> list[Measurement]:
+    """All measurements, or of very many those without brackets and the primary one's classes and groups."""
+    if every or len(record.measurements) <= MANY:
+        return list(record.measurements)
+    return [m for m in record.measurements if "[" not in m.name or m.name.startswith(f"{primary}[")]

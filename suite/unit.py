@@ -43,6 +43,7 @@ class Options:
         limit: number of items, a seeded random sample; None: all.
         time_limit_s: for one unit, loading included.
         again: run finished units once more.
+        overlays: keep pictures of the worst cases.
     """
 
     device: str = "cpu"
@@ -51,6 +52,7 @@ class Options:
     limit: int | None = None
     time_limit_s: float = 3600.0
     again: bool = False
+    overlays: bool = True
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from suite.metrics.base import Metric
 from suite.metrics.scored import metrics_of
 from suite.metrics.scoring import Scoring
 from suite.model import Segmenter, Signature
+from suite.overlay import Picture
 from suite.task import Example, Row, Task
+from tasks.pictures import sliced
 from tasks.scans import Image, Reference
 from tasks.vision import misfit, normalise
 
@@ -24,6 +26,32 @@ class Segmentation(Task[Segmenter]):
 
     An example's input is an `Image` or its pixels [C, (D,) H, W]; its label is a `Reference`.
     Protocol ``native/argmax``: the most probable class of each voxel, on the image's own grid.
+
+    Args:
+        name: as the command line spells it.
+        title: one line for people.
+        version: raised whenever a change could change a number.
+        dataset: pinned data.
+        load: the examples.
+        classes: names of the labels without the background, label 1 first.
+        shape: of an image [C, (D,) H, W]; ``None`` on an axis where images differ.
+        tolerance_mm: of NSD; every image needs a spacing then.
+        tolerance_px: of NSD where images have no spacing; one of the two is needed.
+        regions: name -> classes whose union it is; scored in the place of the classes.
+        ignore_label: value of the reference where nobody labelled.
+        tubular: classes whose topology is scored.
+        lesions: classes of which each component is an object.
+        lesion_dilation: of BraTS' lesion-wise scores.
+        lesion_least_mm3: lesions up to this volume are dropped there.
+        instances: references have instance maps of all foreground, which are scored.
+        raters: references have further raters.
+        failure_dice: a case below it counts as failed.
+        policy: what empty masks are worth in a second set of numbers: ``best`` or ``brats``.
+        groups: attribute -> values, to compare Dice, IoU and NSD between.
+        metrics: further ones, for columns that a subclass adds.
+
+    Raises:
+        InputError: something of this cannot be scored.
     """
 
     kind: ClassVar[Kind] = "segmentation"
@@ -55,34 +83,6 @@ class Segmentation(Task[Segmenter]):
         groups: Mapping[str, Iterable[str]] | None = None,
         metrics: Sequence[Metric] = (),
     ) -> None:
-        """Declare a task.
-
-        Args:
-            name: as the command line spells it.
-            title: one line for people.
-            version: raised whenever a change could change a number.
-            dataset: pinned data.
-            load: the examples.
-            classes: names of the labels without the background, label 1 first.
-            shape: of an image [C, (D,) H, W]; ``None`` on an axis where images differ.
-            tolerance_mm: of NSD; every image needs a spacing then.
-            tolerance_px: of NSD where images have no spacing; one of the two is needed.
-            regions: name -> classes whose union it is; scored in the place of the classes.
-            ignore_label: value of the reference where nobody labelled.
-            tubular: classes whose topology is scored.
-            lesions: classes of which each component is an object.
-            lesion_dilation: of BraTS' lesion-wise scores.
-            lesion_least_mm3: lesions up to this volume are dropped there.
-            instances: references have instance maps of all foreground, which are scored.
-            raters: references have further raters.
-            failure_dice: a case below it counts as failed.
-            policy: what empty masks are worth in a second set of numbers: ``best`` or ``brats``.
-            groups: attribute -> values, to compare Dice, IoU and NSD between.
-            metrics: further ones, for columns that a subclass adds.
-
-        Raises:
-            InputError: something of this cannot be scored.
-        """
         if (tolerance_mm is None) == (tolerance_px is None):
             raise InputError(f"task {name!r}: give tolerance_mm, or tolerance_px where images have no spacing")
         self.name, self.title, self.version, self.dataset = name, title, version, dataset
@@ -129,6 +129,17 @@ class Segmentation(Task[Segmenter]):
             instances=drawn.instances,
             raters=drawn.raters,
         )
+
+    def case_score(self, row: Row) -> tuple[str, float] | None:
+        """Mean Dice of the classes that are on either side; nothing where none is."""
+        total = row["predicted"] + row["true"]
+        there = total > 0
+        return ("dice", float((2 * row["intersection"][there] / total[there]).mean())) if there.any() else None
+
+    def picture(self, example: Example, answer: Any) -> Picture | None:
+        """The image, or of a volume the slice with most errors, with reference and prediction."""
+        pixels = example.input.pixels if isinstance(example.input, Image) else example.input
+        return sliced(pixels, example.label, np.asarray(answer).argmax(axis=0), self.scoring.ignore_label)
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Shapes and classes, as the manifest declares them and as the file states them."""

@@ -32,7 +32,8 @@ ALLOWED = {
     "suite.probes": ("suite.errors", "suite.probes"),
     "suite.masks": ("suite.errors", "suite.masks"),
     "suite.metrics": ("suite.errors", "suite.masks", "suite.metrics", "suite.outcomes", "suite.stats"),
-    "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model"),
+    "suite.overlay": (),
+    "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model", "suite.overlay"),
     "suite.store": ("suite.errors", "suite.record", "suite.outcomes"),
     "suite.engine": ("suite.errors", "suite.data", "suite.metrics", "suite.model", "suite.engine"),
     "suite.formats": (
@@ -46,7 +47,7 @@ ALLOWED = {
     ),
     "tasks": (
         *("suite.task", "suite.model", "suite.metrics", "suite.data", "suite.engine.lm_eval"),
-        *("suite.errors", "suite.manifest", "tasks"),
+        *("suite.errors", "suite.manifest", "suite.overlay", "tasks"),
     ),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),

@@ -15,9 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 Mask = NDArray[np.bool_]
 
@@ -28,6 +25,8 @@ def betti_matching_error(reference: Mask, prediction: Mask) -> tuple[int, int]:
 
 
 def _pieces(reference: Mask, prediction: Mask) -> int:
+    from scipy import ndimage
+
     union, _ = ndimage.label(reference | prediction)
     met = np.bincount(union[reference]).nonzero()[0], np.bincount(union[prediction]).nonzero()[0]
     shared = np.intersect1d(*met, assume_unique=True)
@@ -35,6 +34,10 @@ def _pieces(reference: Mask, prediction: Mask) -> int:
 
 
 def _enclosed(reference: Mask, prediction: Mask) -> int:
+    from scipy import ndimage
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
     corners = np.ones((3,) * reference.ndim)
     first, second = (np.pad(mask, 1) for mask in (reference, prediction))
     (of_first, n), (of_second, m) = (ndimage.label(~mask, corners) for mask in (first, second))

@@ -112,9 +112,7 @@ def reliability(
     return found
 
 
-def classwise_bins(
-    probabilities: NDArray[Any], reference: NDArray[Any], ignore_label: int | None = None
-) -> Floats:
+def classwise_bins(probabilities: NDArray[Any], reference: NDArray[Any], ignore_label: int | None = None) -> Floats:
     """[K, B, 3] voxels, voxels of the class, sum of its probability, in bins of that probability; all voxels.
 
     The mean over K of sum_b |hits - probability| / N is the class-wise ECE (Kull 2019), K the task's classes.

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from suite.masks.case import case_of
 from suite.masks.distance import distances, hd95_max
@@ -43,7 +42,7 @@ class Lesions:
     hd95_mm: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
-def lesions(  # noqa: PLR0913 - the mask's and the rule's
+def lesions(
     reference: Mask,
     prediction: Mask,
     spacing_mm: Sequence[float],
@@ -62,6 +61,8 @@ def lesions(  # noqa: PLR0913 - the mask's and the rule's
         least_mm3: lesions of at most this volume are dropped: BraTS 50, or 2 for metastases.
         with_hd95: measure HD95 too.
     """
+    from scipy import ndimage
+
     near = ndimage.generate_binary_structure(reference.ndim, 2)
     corners = np.ones((3,) * reference.ndim)
     grown = ndimage.binary_dilation(reference, near, iterations=dilation) if dilation else reference

@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from suite.masks import calibration, distance, instances, topology
 from suite.masks.betti_matching import betti_matching_error
@@ -98,6 +97,8 @@ def topology_row(case: Case, regions: Sequence[Sequence[int]] | None = None) -> 
 
 def union(case: Case, labels: Sequence[int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Reference and prediction of a union of labels, cropped to where either is, with a voxel of background around."""
+    from scipy.ndimage import find_objects
+
     one, two = case.masks(labels[0])
     for label in labels[1:]:
         more = case.masks(label)

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 
 from suite.masks.froc import RATES
 from suite.masks.lesions import PENALTY_MM
+from suite.masks.overlap import divided
 from suite.metrics.base import Columns, Metric, ratio
 
 Floats = NDArray[np.float64]
+MAX_THRESHOLDS = 400
 
 
 def brats() -> list[Metric]:
     """Lesion-wise Dice and HD95 of BraTS 2023: mean over the cases with a lesion on either side."""
-    rule = "lesions merged by a dilation, any overlap; a false positive counts as a lesion; mean over cases (BraTS 2023)"
+    rule = (
+        "lesions merged by a dilation, any overlap; a false positive counts as a lesion; mean over cases (BraTS 2023)"
+    )
     return [
         _lesionwise("lesionwise_dice_brats", "lesions_dice", 0.0, f"sum of Dice / (lesions + false positives); {rule}"),
         _lesionwise(
@@ -53,8 +57,8 @@ def free_response(percent: int) -> list[Metric]:
         percent: a candidate finds a lesion above this IoU, one to one; the columns were made with it.
     """
     rule = (
-        f"candidates are components of the predicted class and score its largest probability; IoU above {percent / 100:g}, "
-        "one to one; linear between thresholds (LUNA16)"
+        f"candidates are components of the predicted class, scored by its largest probability; IoU above "
+        f"{percent / 100:g}, one to one; linear between thresholds (LUNA16)"
     )
     rates: list[tuple[str, tuple[float, ...], str]] = [
         (f"cpm_iou{percent}", RATES, f"mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4, 8 false positives per scan; {rule}")
@@ -70,16 +74,21 @@ def _at(name: str, rates: tuple[float, ...], reference: str) -> Metric:
     return Metric(
         name=name, needs=("found_score", "false_score", "n_lesions"), prepare=_cumulated, terms=_terms,
         finish=_finish(rates), unit="", higher_is_better=True, bounds=(0.0, 1.0),
-        undefined="no case has a lesion", reference=reference,
+        undefined="no case has a lesion", width=0, reference=reference,  # as many terms as there are scores
     )  # fmt: skip
 
 
 def _cumulated(columns: Columns) -> Columns:
-    """Both score columns as [N, T]: how many of a case's scores reach each threshold; all scores are thresholds."""
+    """Both score columns as [N, T]: how many of a case's scores reach each threshold.
+
+    All scores are thresholds; of more than `MAX_THRESHOLDS` different ones, that many quantiles are.
+    """
     if columns["n_lesions"].dtype == np.float64:  # done before
         return columns
     found, false = ([np.asarray(one, dtype=np.float64).ravel() for one in columns[c]] for c in _SCORES)
     thresholds = np.unique(np.concatenate([*found, *false]))[::-1]
+    if len(thresholds) > MAX_THRESHOLDS:
+        thresholds = np.quantile(thresholds, np.linspace(1, 0, MAX_THRESHOLDS))
 
     def reached(scores: list[Floats]) -> Floats:
         return np.stack([len(one) - np.searchsorted(np.sort(one), thresholds, side="left") for one in scores])
@@ -101,15 +110,26 @@ def _terms(columns: Columns) -> Floats:
 
 
 def _finish(rates: tuple[float, ...]) -> Callable[[Floats], Floats]:
+    """Sensitivity at the rates, as `numpy.interp` has it, for all resamples at once."""
+
     def finished(sums: Floats) -> Floats:
-        flat_B = sums.reshape(-1, sums.shape[-1])
-        size = (flat_B.shape[1] - 2) // 2
-        out = np.full(len(flat_B), np.nan)
-        for b, row in enumerate(flat_B):
-            lesions, scans = row[-2:]
-            if lesions and scans:
-                found, false = np.append(0.0, row[:size] / lesions), np.append(0.0, row[size : 2 * size] / scans)
-                out[b] = np.interp(rates, false, found).mean()
-        return out.reshape(sums.shape[:-1])
+        flat_BK = sums.reshape(-1, sums.shape[-1])
+        size = (flat_BK.shape[1] - 2) // 2
+        start_B1 = np.zeros((len(flat_BK), 1))
+        found = np.concatenate([start_B1, divided(flat_BK[:, :size], flat_BK[:, -2:-1])], axis=1)
+        false = np.concatenate([start_B1, divided(flat_BK[:, size:-2], flat_BK[:, -1:])], axis=1)
+        values = np.mean([_interpolated(rate, false, found) for rate in rates], axis=0)
+        known = (flat_BK[:, -2:] > 0).all(axis=1)
+        return np.where(known, values, np.nan).reshape(sums.shape[:-1])
 
     return finished
+
+
+def _interpolated(rate: float, x_BT: Floats, y_BT: Floats) -> Floats:
+    """Y at x = rate in every row; x ascends from 0, and beyond its end y stays."""
+    each, last = np.arange(len(x_BT)), x_BT.shape[1] - 1
+    below = (x_BT <= rate).sum(axis=1) - 1
+    above = np.minimum(below + 1, last)
+    width = x_BT[each, above] - x_BT[each, below]
+    share = np.divide(rate - x_BT[each, below], width, out=np.zeros(len(x_BT)), where=width > 0)
+    return np.asarray(y_BT[each, below] + share * (y_BT[each, above] - y_BT[each, below]))

@@ -233,7 +233,7 @@ def _terms(measure: Measure, classes: Sequence[int], policy: Policy) -> Callable
         best = np.nan if measure.best is None else measure.best
         values = settled(values, predicted, true, best, worst, policy)[:, list(classes)]
         known = ~np.isnan(values)
-        return np.stack([np.where(known, values, 0.0), known], axis=2).reshape(len(values), -1)
+        return np.stack([np.where(known, values, 0.0), known], axis=2).reshape(len(values), 2 * len(classes))
 
     return terms
 

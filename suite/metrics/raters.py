@@ -56,4 +56,7 @@ def dice_to_majority(names: Sequence[str]) -> list[Metric]:
         name="dice_majority", needs=("majority_both",), values=values,
         reference="2|P and M| / (|P| + |M|), M what most raters say",
     )  # fmt: skip
-    return [renamed(metric, {"predicted": "majority_predicted", "true": "majority_true"}) for metric in case_means(measure, names)]
+    return [
+        renamed(metric, {"predicted": "majority_predicted", "true": "majority_true"})
+        for metric in case_means(measure, names)
+    ]

@@ -48,9 +48,7 @@ def _masks(scoring: Scoring) -> list[Metric]:
     policy = policy_of(scoring.policy)
     if policy != EXCLUDE:
         made += [
-            metric
-            for measure in (*OVERLAPS[:2], *surfaces)
-            for metric in case_means(measure, scoring.names, policy)
+            metric for measure in (*OVERLAPS[:2], *surfaces) for metric in case_means(measure, scoring.names, policy)
         ]
     return made
 

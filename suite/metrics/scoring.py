@@ -120,7 +120,7 @@ class Scoring:
         kept = asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
-    def row(  # noqa: PLR0913 - what was drawn on one image, by keyword
+    def row(
         self,
         probabilities: NDArray[Any],
         labels: Labels,
@@ -153,7 +153,7 @@ class Scoring:
         regions = self.labels if self.regions else None
         row |= overlap_row(case, regions)
         for kind in ("voxel", "surfel"):
-            row |= surface_row(case, kind, self.tolerance, regions)  # type: ignore[arg-type]
+            row |= surface_row(case, kind, self.tolerance, regions)
         if self.tubular:
             row |= topology_row(case, [self.labels[self.names.index(name)] for name in self.tubular])
         if self.ignore_label is not None:
@@ -203,7 +203,7 @@ def restored(kept: Mapping[str, Any]) -> Scoring:
     Raises:
         InputError: it is no such thing.
     """
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
     values["regions"] = {name: tuple(parts) for name, parts in dict(values.get("regions", {})).items()}
     try:
         return Scoring(**values)

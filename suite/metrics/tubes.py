@@ -44,7 +44,7 @@ def topology(names: Sequence[str], dimensions: int, policy: Policy = EXCLUDE) ->
 def _error(name: str, column: str, place: int, width: int, text: str) -> Measure:
     def values(columns: Columns) -> Floats:
         flat = np.asarray(columns[column], dtype=np.float64)
-        return flat.reshape(len(flat), -1, width)[:, :, place]
+        return flat[:, place::width]
 
     return Measure(
         name=name, needs=(column,), values=values, unit="features", higher_is_better=False, bounds=(0.0, None),

@@ -35,6 +35,9 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
     help="Seconds for one unit.",
 )
 @click.option("--again", is_flag=True, help="Run units once more that have a record already.")
+@click.option(
+    "--overlays/--no-overlays", default=True, show_default=True, help="Keep small pictures of the three worst cases."
+)
 @Results
 @AsJson
 @click.pass_obj

@@ -17,11 +17,18 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
 @click.argument("submission", required=False)
 @click.option("-t", "--task", "task", multiple=True, help="Only this task; several times for several.")
 @click.option("--suite", "suite_name", help="Only this suite's tasks, and their mean where the suite has one.")
+@click.option("--all", "every", is_flag=True, help="Every class and group, also where there are very many.")
 @Results
 @AsJson
 @click.pass_obj
-def show(
-    known: Known, submission: str | None, task: tuple[str, ...], suite_name: str | None, results: Path, as_json: bool
+def show(  # noqa: PLR0913, PLR0917 - the options
+    known: Known,
+    submission: str | None,
+    task: tuple[str, ...],
+    suite_name: str | None,
+    every: bool,
+    results: Path,
+    as_json: bool,
 ) -> None:
     """Show a submission's measurements with intervals, beside its parent's; every family without an argument."""
     store = Store(results)
@@ -54,5 +61,6 @@ def show(
     from suite.text import shown
 
     click.echo(
-        "\n\n".join([*(shown(stored, store, known.tasks) for stored in latest), *map(summary.shown, means)]) + "\n"
+        "\n\n".join([*(shown(stored, store, known.tasks, every) for stored in latest), *map(summary.shown, means)])
+        + "\n"
     )

@@ -119,6 +119,7 @@ CLASSES = ("background", *(structure.name for structure in STRUCTURES))
 
 
 def grid(shift_mm: tuple[float, float, float]) -> Grid:
+    """Millimetres from the centre along each axis, moved by a shift."""
     axes = []
     for axis, (size, spacing, shift) in enumerate(zip(SHAPE, SPACING_MM, shift_mm, strict=True)):
         mm = (np.arange(size, dtype=np.float64) - (size - 1) / 2) * spacing + shift

@@ -40,6 +40,8 @@ from tasks.generators.structures import (
     smooth,
 )
 
+__all__ = ("CLASSES", "SHAPE", "SPACING_MM", "Case", "digest", "test_cases", "training_cases")
+
 VERSION = "2"
 LEVELS = 1023
 PATIENTS = 20
@@ -50,6 +52,7 @@ _TRAINING, _TEST = 0, 157  # in stream 157 scanner A has as many patients with a
 _ANATOMY, _SCAN, _RATER = 0, 1, 2
 RATERS = 3
 _OVERLOOKED = 0.15  # chance that a further rater misses a lesion
+
 
 @dataclass(frozen=True)
 class Case:

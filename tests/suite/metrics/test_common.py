@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+from segmentation_samples import segmented
 
 from suite import measure
 from suite.errors import Undefined
 from suite.metrics import METRICS
 from suite.metrics.base import Columns, Metric
 from suite.metrics.calibration import top_bins
+from suite.metrics.scored import metrics_of
+from suite.metrics.scoring import Scoring
 from suite.task import Task
 from tasks import TASKS
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
@@ -21,11 +25,20 @@ from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
 N = 240  # every category of every task holds at least 20
 CLASSES = 4
 DESCRIPTIONS = (
+    "volume_error",
     *("n_na", "ties", "stereotype_share", "pronoun_stereotype_share", "tied_share", "pronoun_tied_share"),
     *("s_amb", "s_dis", "unresolved_share", "pro_anti_gap", "ss", "overconfidence", "temperature", "selection_rate"),
 )  # best at a middle, or just said
 OF_CHANCE = ("_null", "_gap_p")  # what chance alone would give: described by the end of the name, falls with more items
-GRAINED = ("aurc", "e_aurc", "ef_1pc", "bedroc_20", "smece")  # of ranks 1..n, or on a grid: finer with more items
+GRAINED = (
+    "aurc",
+    "e_aurc",
+    "ef_1pc",
+    "bedroc_20",
+    "smece",
+    "recall_iou10",
+    "recall_iou50",
+)  # of ranks 1..n, or on a grid: finer with more items
 OPTIONAL = {"smece": "relplot"}  # metric -> package of an extra that computes it
 MANY = 2400  # items of a metric that needs a thousand negatives
 
@@ -91,17 +104,11 @@ def biases(rng: np.random.Generator) -> Columns:
 def columns(seed: int = 0) -> Columns:
     """Random outcomes that hold every column that any metric needs."""
     rng = np.random.default_rng(seed)
-    true, predicted = rng.integers(1, 50, (N, 3)), rng.integers(1, 50, (N, 3))
-    true[rng.random((N, 3)) < 0.3] = 0
-    predicted[rng.random((N, 3)) < 0.3] = 0
     return {
         **probabilities(rng),
         **distances(rng),
         **biases(rng),
         "n_bytes": rng.integers(100, 400, N),
-        "true": true,
-        "predicted": predicted,
-        "intersection": np.minimum(true, predicted) // 2,
         "cluster": np.array([f"c{i // 3}" for i in range(N)]),
         "group.dialect": rng.choice(["north", "south"], N),
         "group.skill": rng.choice(["recall", "fact", "agreement"], N),
@@ -115,7 +122,21 @@ def absent(metric: Metric) -> str:
     return package if package and find_spec(package) is None else ""
 
 
-ALL = {**METRICS, **{f"{task.name}: {m.name}": m for task in TASKS.values() for m in task.metrics}}
+EVERYTHING = Scoring(  # what a segmentation task can declare; all of them make their metrics from such a declaration
+    classes=("a", "b"), dimensions=3, tolerance=2.0, tubular=("a",), lesions=("b",), lesion_least_mm3=2.0,
+    instances=True, raters=True, failure_dice=0.5, policy="brats",
+)  # fmt: skip
+SEGMENTED = tuple(
+    metric
+    for metric in metrics_of(EVERYTHING, {"scanner": ("A", "B")})
+    if "class=a" in metric.name or "class=b" not in metric.name or "iou" in metric.name  # one class of two is enough
+)
+OF_MASKS = {id(metric) for metric in SEGMENTED}
+ALL = {
+    **METRICS,
+    **{f"{task.name}: {m.name}": m for task in TASKS.values() if task.kind != "segmentation" for m in task.metrics},
+    **{f"segmentation: {metric.name}": metric for metric in SEGMENTED},
+}
 each = pytest.mark.parametrize(
     "metric",
     [
@@ -127,9 +148,17 @@ each = pytest.mark.parametrize(
 
 def columns_for(metric: Metric) -> Columns:
     """`columns`, or as many items as the metric needs."""
+    if id(metric) in OF_MASKS:
+        return {**columns(), **of_masks()}
     if "logauc" not in metric.name:
         return columns()
     return {**probabilities(np.random.default_rng(0), MANY), "cluster": np.array([f"c{i // 3}" for i in range(MANY)])}
+
+
+@cache
+def of_masks() -> Columns:
+    """Outcomes of a segmentation task that declares everything."""
+    return segmented(EVERYTHING, N)
 
 
 def shuffled(c: Columns, order: np.ndarray[Any, Any]) -> Columns:
@@ -161,7 +190,7 @@ def test_values_stay_within_the_bounds_and_so_do_intervals(metric: Metric) -> No
 
 @each
 def test_no_items_is_undefined_and_not_a_number(metric: Metric) -> None:
-    empty = {name: values[:0] for name, values in columns().items()}
+    empty = {name: values[:0] for name, values in columns_for(metric).items()}
     with pytest.raises(Undefined):
         metric(empty)
     (m,) = measure.scores([metric], empty, seed=0)
