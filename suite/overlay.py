@@ -1,8 +1,8 @@
 """Overlays: small pictures of a unit's worst cases, image, prediction and difference side by side.
 
 While a unit runs, the worst cases so far lie in its journal, so a run that is killed and resumed still has them.
-They are published beside the record as ``<stem>.worst-1.png`` (the worst) to ``-3``. Each says in its PNG text what it shows:
-``item``, ``score`` (name and value) and ``slice``. They are for people: no number is made from them.
+They are published beside the record as ``<stem>.worst-1.png`` (the worst) to ``-3``. Each says in its PNG text what it
+shows: ``item``, ``score`` (name and value) and ``slice``. They are for people: no number is made from them.
 """
 
 from __future__ import annotations

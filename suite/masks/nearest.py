@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from suite.masks.grid import Floats, Grid, Points
 
@@ -35,6 +34,8 @@ def _to(points_n: Points, targets_m: Points, grid: Grid) -> Floats:
     distances, still = _looked_up(points_n, grid)
     grid.taken[targets_m] = False
     if len(still):
+        from scipy.spatial import cKDTree
+
         tree = cKDTree(grid.positions(targets_m), leafsize=32, balanced_tree=False, compact_nodes=False)
         distances[still] = tree.query(grid.positions(points_n[still]))[0]
     return distances

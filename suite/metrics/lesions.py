@@ -16,7 +16,7 @@ from suite.masks.overlap import divided
 from suite.metrics.base import Columns, Metric, ratio
 
 Floats = NDArray[np.float64]
-MAX_THRESHOLDS = 400
+THRESHOLDS = np.append(1 / (1 + np.exp(-np.linspace(17, -8, 201))), 0.0)  # of probabilities, even in log-odds
 
 
 def brats() -> list[Metric]:
@@ -58,7 +58,7 @@ def free_response(percent: int) -> list[Metric]:
     """
     rule = (
         f"candidates are components of the predicted class, scored by its largest probability; IoU above "
-        f"{percent / 100:g}, one to one; linear between thresholds (LUNA16)"
+        f"{percent / 100:g}, one to one; 202 thresholds, even in log-odds, linear between them (LUNA16)"
     )
     rates: list[tuple[str, tuple[float, ...], str]] = [
         (f"cpm_iou{percent}", RATES, f"mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4, 8 false positives per scan; {rule}")
@@ -72,41 +72,24 @@ def free_response(percent: int) -> list[Metric]:
 
 def _at(name: str, rates: tuple[float, ...], reference: str) -> Metric:
     return Metric(
-        name=name, needs=("found_score", "false_score", "n_lesions"), prepare=_cumulated, terms=_terms,
+        name=name, needs=("found_score", "false_score", "n_lesions"), terms=_terms,
         finish=_finish(rates), unit="", higher_is_better=True, bounds=(0.0, 1.0),
-        undefined="no case has a lesion", width=0, reference=reference,  # as many terms as there are scores
+        undefined="no case has a lesion", width=2 * len(THRESHOLDS) + 2, reference=reference,
     )  # fmt: skip
 
 
-def _cumulated(columns: Columns) -> Columns:
-    """Both score columns as [N, T]: how many of a case's scores reach each threshold.
-
-    All scores are thresholds; of more than `MAX_THRESHOLDS` different ones, that many quantiles are.
-    """
-    if columns["n_lesions"].dtype == np.float64:  # done before
-        return columns
-    found, false = ([np.asarray(one, dtype=np.float64).ravel() for one in columns[c]] for c in _SCORES)
-    thresholds = np.unique(np.concatenate([*found, *false]))[::-1]
-    if len(thresholds) > MAX_THRESHOLDS:
-        thresholds = np.quantile(thresholds, np.linspace(1, 0, MAX_THRESHOLDS))
-
-    def reached(scores: list[Floats]) -> Floats:
-        return np.stack([len(one) - np.searchsorted(np.sort(one), thresholds, side="left") for one in scores])
-
-    return {
-        **columns,
-        "found_score": reached(found).astype(np.float64),
-        "false_score": reached(false).astype(np.float64),
-        "n_lesions": np.asarray(columns["n_lesions"], dtype=np.float64),
-    }
-
-
-_SCORES = ("found_score", "false_score")
-
-
 def _terms(columns: Columns) -> Floats:
-    n = columns["n_lesions"]
-    return np.concatenate([*(columns[name] for name in _SCORES), n[:, None], np.ones((len(n), 1))], axis=1)
+    """How many of a case's scores reach each threshold: found lesions, false candidates; its lesions; 1."""
+    counts = [
+        np.stack([_reached(np.asarray(one, dtype=np.float64).ravel()) for one in columns[name]])
+        for name in ("found_score", "false_score")
+    ]
+    n = np.asarray(columns["n_lesions"], dtype=np.float64)[:, None]
+    return np.concatenate([*counts, n, np.ones_like(n)], axis=1)
+
+
+def _reached(scores: Floats) -> Floats:
+    return (len(scores) - np.searchsorted(np.sort(scores), THRESHOLDS, side="left")).astype(np.float64)
 
 
 def _finish(rates: tuple[float, ...]) -> Callable[[Floats], Floats]:

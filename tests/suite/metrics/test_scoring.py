@@ -17,6 +17,7 @@ from suite.masks.froc import RATES, cpm, froc
 from suite.masks.instances import components, recall_by_volume
 from suite.masks.lesions import PENALTY_MM, lesion_dice, lesion_hd95, lesions
 from suite.masks.raters import ged, hungarian_iou, majority
+from suite.metrics.lesions import THRESHOLDS
 from suite.metrics.scored import metrics_of
 from suite.metrics.scoring import CANDIDATE_PERCENT, Scoring, restored
 from suite.outcomes import to_columns, to_table
@@ -152,11 +153,23 @@ def test_free_response_agrees_with_the_curve_of_all_candidates(cases, found):
         taken = best_pairs([p for p in pairs if p[0] > CANDIDATE_PERCENT / 100])
         hits += [scores[q] for _, _, q in taken]
         false += [score for q, score in scores.items() if q not in {q for _, _, q in taken}]
-    x, y = froc(np.array(hits), np.array(false), n, CASES)
+    hits, false = (np.array([THRESHOLDS[score >= THRESHOLDS][0] for score in scores]) for scores in (hits, false))
+    x, y = froc(hits, false, n, CASES)
     assert found["cpm_iou10[class=b]"].value == pytest.approx(cpm(x, y))
     for rate in RATES:
         name = f"froc_sensitivity_iou10[class=b,fp={rate:g}]"
         assert found[name].value == pytest.approx(np.interp(rate, x, y))
+
+
+def test_every_metric_can_be_compared_between_two_models_on_the_same_cases(cases):
+    other = [{**case, "probabilities": sure(case["labels"], 3, 0.9)} for case in cases]
+    ids = np.array([f"c{i}" for i in range(CASES)])
+    a, b = (
+        {**to_columns(to_table([ALL.row(**case) for case in some])), "item": ids, "cluster": ids}
+        for some in (cases, other)
+    )
+    for metric in metrics_of(ALL):
+        assert metric.terms(metric.rows(a)).shape == metric.terms(metric.rows(b)).shape, metric.name
 
 
 def best_pairs(pairs):
