@@ -21,13 +21,14 @@ from suite.verbs.check import check
 from suite.verbs.common import Known
 from suite.verbs.listing import list_
 from suite.verbs.machine import machine
+from suite.verbs.rank import rank
 from suite.verbs.run import run
 from suite.verbs.show import show
 from suite.verbs.verify import verify
 from tasks import MEANS, SUITES, TASKS
 
 KNOWN = Known(TASKS, SUITES, MEANS)
-VERBS: tuple[click.Command, ...] = (list_, check, run, show, verify, board, machine)
+VERBS: tuple[click.Command, ...] = (list_, check, run, show, rank, verify, board, machine)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
