@@ -16,6 +16,7 @@ import click
 
 import suite
 from suite.errors import HallmarkError, InputError
+from suite.verbs.advise import advise
 from suite.verbs.board import board
 from suite.verbs.check import check
 from suite.verbs.common import Known
@@ -28,7 +29,7 @@ from suite.verbs.verify import verify
 from tasks import MEANS, SUITES, TASKS
 
 KNOWN = Known(TASKS, SUITES, MEANS)
-VERBS: tuple[click.Command, ...] = (list_, check, run, show, rank, verify, board, machine)
+VERBS: tuple[click.Command, ...] = (list_, check, run, show, rank, advise, verify, board, machine)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite import outcomes
+from suite.entrants import Entrants, collect
 from suite.errors import IncomparableError, InputError, Undefined
 from suite.metrics.base import Columns, Metric
-from suite.outcomes import CLUSTER, ITEM
+from suite.outcomes import CLUSTER
 from suite.pareto import share_on_front
 from suite.ranks import MIN_TIED, RESAMPLES, Ranking, Sample, draws, ranking, sample
 from suite.stats import LEVEL
@@ -72,19 +72,22 @@ class Standing:
         places: best first.
         excluded: submission -> why.
         tasks: task -> primary metric.
+        scores: what they are ordered by, larger is better, in the order of the places.
+        resampled: the same on every resample [R, M].
+        resampled_retention: retention on every resample [R, M], NaN where there is none.
     """
 
     places: tuple[Place, ...]
     excluded: Mapping[str, str]
     tasks: Mapping[str, str]
+    scores: NDArray[Any]
+    resampled: NDArray[Any]
+    resampled_retention: NDArray[Any]
 
-
-@dataclass
-class _Field:
-    """What is being collected: for every task the records that can be compared, and why others were left out."""
-
-    found: dict[str, dict[str, Stored]] = field(default_factory=dict)
-    excluded: dict[str, str] = field(default_factory=dict)
+    def summary(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        places = [asdict(place) for place in self.places]
+        return {"places": places, "excluded": dict(self.excluded), "tasks": dict(self.tasks)}
 
 
 def stand(store: Store, names: Sequence[str], tasks: Sequence[AnyTask], seed: int = 0) -> Standing:
@@ -99,67 +102,22 @@ def stand(store: Store, names: Sequence[str], tasks: Sequence[AnyTask], seed: in
     Raises:
         InputError: fewer than two submissions can be ranked.
     """
-    collected = _collect(store, names, tasks)
-    ranked = [name for name in _in_order(collected) if name not in collected.excluded]
+    collected = collect(store, names, tasks)
+    ranked = [name for name in collected.names() if name not in collected.excluded]
     if len(ranked) < MIN_TIED:
         why = "; ".join(f"{name}: {reason}" for name, reason in list(collected.excluded.items())[:3])
         raise InputError(f"nothing to rank: {len(ranked)} submission(s) with complete records of the tasks ({why})")
     samples = {task.name: _sample(task, [collected.found[task.name][n] for n in ranked], seed) for task in tasks}
+    ranked_M = ranking(list(samples.values()))
+    kept_M, kept_RM = _retention(ranked, tasks, samples, collected)
     return Standing(
-        places=_places(ranked, tasks, samples, collected),
+        places=_places(ranked, tasks, samples, _Found(ranked_M, kept_M, kept_RM, collected)),
         excluded=collected.excluded,
         tasks={task.name: task.primary for task in tasks},
+        scores=ranked_M.score_M[ranked_M.order],
+        resampled=ranked_M.score_RM[:, ranked_M.order],
+        resampled_retention=kept_RM[:, ranked_M.order],
     )
-
-
-def _collect(store: Store, names: Sequence[str], tasks: Sequence[AnyTask]) -> _Field:
-    collected = _Field()
-    for task in tasks:
-        newest = _newest(store, task.name, names)
-        common = Counter(_terms_of(stored) for stored in newest.values()).most_common(1)
-        for name, stored in list(newest.items()):
-            if _terms_of(stored) != common[0][0]:
-                collected.excluded.setdefault(name, f"{task.name}: another version, protocol or data than most")
-        collected.found[task.name] = newest
-    for name in [*names, *_in_order(collected)]:
-        absent = next((task.name for task in tasks if name not in collected.found[task.name]), None)
-        if absent is not None:
-            collected.excluded.setdefault(name, f"no complete record of {absent} with outcomes")
-    _same_items(collected)
-    return collected
-
-
-def _newest(store: Store, task: str, names: Sequence[str]) -> dict[str, Stored]:
-    newest: dict[str, Stored] = {}
-    for stored in store.scan(task=task):
-        record = stored.record
-        name = record.manifest.name
-        if record.limit is not None or record.outcomes_sha256 is None or (names and name not in names):
-            continue
-        if name not in newest or newest[name].record.provenance.started <= record.provenance.started:
-            newest[name] = stored
-    return newest
-
-
-def _terms_of(stored: Stored) -> tuple[str, str, str]:
-    return stored.record.task_version, stored.record.protocol, stored.record.data_sha256
-
-
-def _same_items(collected: _Field) -> None:
-    """Leave out whoever has other items than the first one of a task."""
-    for task, found in collected.found.items():
-        items: NDArray[Any] | None = None
-        for name, stored in found.items():
-            if name in collected.excluded:
-                continue
-            own = np.asarray(stored.outcomes().column(ITEM).to_pylist(), dtype=str)
-            items = own if items is None else items
-            if not np.array_equal(items, own):
-                collected.excluded[name] = f"{task}: other items (another tokenizer cuts the text differently)"
-
-
-def _in_order(collected: _Field) -> list[str]:
-    return list(dict.fromkeys(name for found in collected.found.values() for name in found))
 
 
 def _sample(task: AnyTask, chosen: Sequence[Stored], seed: int) -> Sample:
@@ -192,14 +150,23 @@ def _sample_of_rows(metric: Metric, columns: Sequence[Columns], clusters: NDArra
     return Sample(values, resampled)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What places are made of, in the order of the names."""
+
+    ranking: Ranking
+    kept_M: NDArray[Any]
+    kept_RM: NDArray[Any]
+    collected: Entrants
+
+
 def _places(
-    names: Sequence[str], tasks: Sequence[AnyTask], samples: Mapping[str, Sample], collected: _Field
+    names: Sequence[str], tasks: Sequence[AnyTask], samples: Mapping[str, Sample], found: _Found
 ) -> tuple[Place, ...]:
-    ranked = ranking(list(samples.values()))
-    kept, kept_low, kept_high = _retention(names, tasks, samples, collected)
-    sizes = [_bytes(name, collected) for name in names]
-    front = _front(ranked, samples, sizes)
-    groups = _groups(ranked)
+    ranked = found.ranking
+    low_M, high_M = np.percentile(found.kept_RM, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2], axis=0)
+    sizes = [_bytes(name, found.collected) for name in names]
+    front, groups = _front(ranked, sizes), _groups(ranked)
     signs = {task.name: _sign(task) for task in tasks}
     return tuple(
         Place(
@@ -212,15 +179,19 @@ def _places(
             mean_rank_low=float(ranked.mean_rank_low_M[m]),
             mean_rank_high=float(ranked.mean_rank_high_M[m]),
             p_best=float(ranked.p_best_M[m]),
-            retention=kept[m],
-            retention_low=kept_low[m],
-            retention_high=kept_high[m],
+            retention=_finite(found.kept_M[m]),
+            retention_low=_finite(min(low_M[m], found.kept_M[m])),
+            retention_high=_finite(max(high_M[m], found.kept_M[m])),
             bytes=sizes[m],
             front=front[m],
             values={task: signs[task] * float(one.values_M[m]) for task, one in samples.items()},
         )
         for place, m in enumerate(ranked.order.tolist())
     )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _sign(task: AnyTask) -> float:
@@ -236,24 +207,19 @@ def _groups(ranked: Ranking) -> list[tuple[int, ...]]:
 
 
 def _retention(
-    names: Sequence[str], tasks: Sequence[AnyTask], samples: Mapping[str, Sample], collected: _Field
-) -> tuple[list[float | None], list[float | None], list[float | None]]:
-    """Mean over tasks of child / parent, or parent / child where smaller is better, with percentile intervals."""
+    names: Sequence[str], tasks: Sequence[AnyTask], samples: Mapping[str, Sample], collected: Entrants
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean over tasks of child / parent, or parent / child where smaller is better; NaN without a parent here."""
     at = {name: m for m, name in enumerate(names)}
-    first = collected.found[tasks[0].name]
-    value: list[float | None] = [None] * len(names)
-    low, high = list(value), list(value)
+    kept_M, kept_RM = np.full(len(names), np.nan), np.full((RESAMPLES, len(names)), np.nan)
     for name, m in at.items():
-        parent = at.get(first[name].record.manifest.parent or "")
-        if parent is None:
-            continue
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = [_ratio(samples[task.name], m, parent, _sign(task)) for task in tasks]
-        mean, resampled = np.mean([one for one, _ in ratios]), np.mean([many for _, many in ratios], axis=0)
-        if np.isfinite(mean) and np.isfinite(resampled).all():
-            ends = np.percentile(resampled, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
-            value[m], low[m], high[m] = float(mean), float(min(ends[0], mean)), float(max(ends[1], mean))
-    return value, low, high
+        parent = at.get(collected.found[tasks[0].name][name].record.manifest.parent or "")
+        if parent is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratios = [_ratio(samples[task.name], m, parent, _sign(task)) for task in tasks]
+            kept_M[m] = np.mean([one for one, _ in ratios])
+            kept_RM[:, m] = np.mean([many for _, many in ratios], axis=0)
+    return kept_M, kept_RM
 
 
 def _ratio(one: Sample, child: int, parent: int, sign: float) -> tuple[float, NDArray[np.float64]]:
@@ -262,7 +228,7 @@ def _ratio(one: Sample, child: int, parent: int, sign: float) -> tuple[float, ND
     return float(one.values_M[top] / one.values_M[bottom]), many
 
 
-def _bytes(name: str, collected: _Field) -> float | None:
+def _bytes(name: str, collected: Entrants) -> float | None:
     for found in collected.found.values():
         measured = found[name].record.measurement(COST)
         if measured is not None and measured.value is not None:
@@ -270,7 +236,7 @@ def _bytes(name: str, collected: _Field) -> float | None:
     return None
 
 
-def _front(ranked: Ranking, samples: Mapping[str, Sample], sizes: Sequence[float | None]) -> list[float | None]:
+def _front(ranked: Ranking, sizes: Sequence[float | None]) -> list[float | None]:
     """Share of the resamples on the front of size and quality; quality is what the ranking orders by."""
     with_size = [m for m, size in enumerate(sizes) if size is not None]
     front: list[float | None] = [None] * len(sizes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from suite.selection import named, suite_of
 from suite.store import Store
 from suite.task import AnyTask
 from suite.verbs.common import AsJson, Known, Results
+
+if TYPE_CHECKING:
+    from suite.standing import Standing
 
 
 @click.command(epilog="Example: hallmark rank --suite embedded  or: hallmark rank a b c -t digits")
@@ -33,20 +37,31 @@ def rank(
 ) -> None:
     """Rank submissions with intervals and tie groups, from paired resamples of the items."""
     from suite import rank_table
+
+    standings = standings_of(known, Store(results), submission, task, suite_name)
+    if as_json:
+        rankings = [{"kind": kind, **standing.summary()} for kind, standing in standings.items()]
+        click.echo(json.dumps({"rankings": rankings}, indent=1, ensure_ascii=False))
+        return
+    click.echo("\n".join(rank_table.shown(kind, standing) for kind, standing in standings.items()))
+
+
+def standings_of(
+    known: Known, store: Store, given: Sequence[str], task: Sequence[str], suite_name: str | None
+) -> dict[str, Standing]:
+    """One ranking for each kind of model that the chosen tasks take.
+
+    Raises:
+        InputError: no task is chosen, or none has records.
+    """
     from suite.standing import stand
 
-    store = Store(results)
     wanted = [named(name, known.tasks) for name in task or suite_of(suite_name, known.suites)]
-    names = [submissions.find(one).name if Path(one).exists() else one for one in submission]
+    names = [submissions.find(one).name if Path(one).exists() else one for one in given]
     by_kind: dict[str, list[AnyTask]] = {}
     for one in wanted:
         if task or any(not names or s.record.manifest.name in names for s in store.scan(task=one.name)):
             by_kind.setdefault(one.kind, []).append(one)
     if not by_kind:
-        raise InputError(f"name what to rank on, -t TASK or --suite NAME, of which {results} has records of them")
-    standings = {kind: stand(store, names, tasks) for kind, tasks in by_kind.items()}
-    if as_json:
-        rankings = [{"kind": kind, **asdict(standing)} for kind, standing in standings.items()]
-        click.echo(json.dumps({"rankings": rankings}, indent=1, ensure_ascii=False))
-        return
-    click.echo("\n".join(rank_table.shown(kind, standing) for kind, standing in standings.items()))
+        raise InputError(f"name what to rank on, -t TASK or --suite NAME, of which {store.root} has records")
+    return {kind: stand(store, names, tasks) for kind, tasks in by_kind.items()}
