@@ -20,6 +20,8 @@ from suite.verbs.advise import advise
 from suite.verbs.board import board
 from suite.verbs.check import check
 from suite.verbs.common import Known
+from suite.verbs.export import export
+from suite.verbs.import_ import import_
 from suite.verbs.listing import list_
 from suite.verbs.machine import machine
 from suite.verbs.rank import rank
@@ -29,7 +31,7 @@ from suite.verbs.verify import verify
 from tasks import MEANS, SUITES, TASKS
 
 KNOWN = Known(TASKS, SUITES, MEANS)
-VERBS: tuple[click.Command, ...] = (list_, check, run, show, rank, advise, verify, board, machine)
+VERBS: tuple[click.Command, ...] = (list_, check, run, show, rank, advise, verify, import_, export, board, machine)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from suite.compare import Paired, beside_parent
+from suite.disk import disk_errors
 from suite.errors import HallmarkError
-from suite.store import Store, Stored, disk_errors
+from suite.store import Store, Stored
 from suite.task import AnyTask
 
 Index = dict[str, dict[str, Any]]

@@ -33,7 +33,8 @@ ALLOWED = {
     "suite.masks": ("suite.errors", "suite.masks"),
     "suite.metrics": ("suite.errors", "suite.masks", "suite.metrics", "suite.outcomes", "suite.stats"),
     "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model"),
-    "suite.store": ("suite.errors", "suite.record", "suite.outcomes"),
+    "suite.store": ("suite.errors", "suite.disk", "suite.record", "suite.outcomes"),
+    "suite.disk": ("suite.errors",),
     "suite.engine": ("suite.errors", "suite.data", "suite.metrics", "suite.model", "suite.engine"),
     "suite.formats": (
         *("suite.errors", "suite.manifest", "suite.model", "suite.files", "suite.formats", "suite.fakes"),
