@@ -14,7 +14,7 @@ import suite
 from suite import beside, machine
 from suite.errors import AbsentDataError, InputError, unknown
 from suite.files import total_bytes, unsafe_files
-from suite.formats import LOADERS
+from suite.formats import LOADERS, loader_for
 from suite.formats.base import Description, Loader
 from suite.manifest import canonical_json
 from suite.model import common_context
@@ -180,7 +180,7 @@ def loader_of(submission: Submission) -> Loader:
         raise InputError(
             f"{submission.name}: format {manifest.format!r} needs {', '.join(absent)}: pip install '{how}'"
         )
-    return loader
+    return loader_for(manifest.format, manifest.inputs)
 
 
 def refusals(submission: Submission, weights: Path) -> list[str]:

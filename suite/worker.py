@@ -24,7 +24,7 @@ import numpy as np
 
 from suite.data import first_line
 from suite.errors import HallmarkError
-from suite.formats import LOADERS
+from suite.formats import LOADERS, loader_for
 from suite.formats.base import Place
 from suite.manifest import Inputs
 from suite.model import ChoiceScores, Encoded, Model, TokenScores
@@ -67,9 +67,9 @@ def main(descriptor: int, parent: int) -> None:
 
 
 def _load(order: dict[str, Any]) -> Model:
-    loader = LOADERS[order["format"]]
+    inputs = Inputs.model_validate(order["inputs"])
     place = Place(device=order["device"], threads=order["threads"])
-    return loader.load(Path(order["weights"]), order["kind"], Inputs.model_validate(order["inputs"]), place)
+    return loader_for(order["format"], inputs).load(Path(order["weights"]), order["kind"], inputs, place)
 
 
 def _answer(wire: Wire, model: Model, call: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ from suite.metrics.base import Metric
 from suite.metrics.segmentation import voxel_counts
 from suite.model import Segmenter, Signature
 from suite.task import Example, Row, Task
-from tasks.vision import misfit, normalise
+from tasks.inference import misfit, segment
 
 
 class Segmentation(Task[Segmenter]):
-    """Volumes [C, (D,) H, W] with values in [0, 1], normalised as the manifest declares; whole volumes, no windows.
+    """Volumes [C, (D,) H, W] with values in [0, 1]; `tasks.inference` prepares, cuts and blends as the manifest says.
 
     Protocol ``native/argmax``: the most probable class of each voxel, on the image's own grid.
     """
@@ -51,8 +51,8 @@ class Segmentation(Task[Segmenter]):
         return list(self._load())
 
     def ask(self, model: Segmenter, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
-        """Probabilities of every voxel of each normalised image."""
-        return model.segment([normalise(image, spec.normalisation) for image in inputs])
+        """Probabilities of every voxel of each image."""
+        return segment(model, inputs, spec)
 
     def row(self, example: Example, answer: Any) -> Row:
         """Voxel counts per class; no masks are kept."""
@@ -62,4 +62,4 @@ class Segmentation(Task[Segmenter]):
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Shapes and classes, as the manifest declares them and as the file states them."""
-        return misfit(manifest, signature, self._shape, (self._classes, *self._shape[1:]))
+        return misfit(manifest, signature, self._shape, self._classes)

@@ -20,7 +20,8 @@ HEAVY = {
 # module prefix -> prefixes of our own modules that it may import
 ALLOWED = {
     "suite.errors": (),
-    "suite.manifest": ("suite.errors",),
+    "suite.inputs": ("suite.errors",),
+    "suite.manifest": ("suite.errors", "suite.inputs"),
     "suite.record": ("suite.errors", "suite.manifest"),
     "suite.stats": ("suite.errors",),
     "suite.paired": ("suite.errors", "suite.stats"),
@@ -47,7 +48,7 @@ ALLOWED = {
     ),
     "tasks": (
         *("suite.task", "suite.model", "suite.metrics", "suite.data", "suite.engine.lm_eval"),
-        *("suite.errors", "suite.manifest", "tasks"),
+        *("suite.errors", "suite.inputs", "suite.manifest", "tasks"),
     ),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
