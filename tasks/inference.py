@@ -163,17 +163,22 @@ def _asked(
     model: Segmenter, image: Pixels, boxes: Sequence[windows.Box], flips: Sequence[Sequence[int]]
 ) -> Iterator[Pixels]:
     """For each window the mean of its answers over the flips, asked a few windows at a time."""
-    voxels = prod(cut.stop - cut.start for cut in boxes[0]) * len(flips)
-    at_once = max(1, min(_WINDOWS_A_CALL, _VOXELS_A_CALL // voxels))
     axes = [tuple(axis + 1 for axis in flip) for flip in flips]
-    for first in range(0, len(boxes), at_once):
-        cut = [image[(slice(None), *box)] for box in boxes[first : first + at_once]]
-        answers = iter(model.segment([np.ascontiguousarray(np.flip(one, flip)) for one in cut for flip in axes]))
-        for _ in cut:
-            total = np.zeros((), dtype=np.float64)
-            for flip in axes:
-                total = total + np.flip(next(answers), flip)
-            yield (total / len(axes)).astype(np.float32)
+    wanted = [(box, flip) for box in boxes for flip in axes]
+    voxels = prod(side.stop - side.start for side in boxes[0])
+    at_once = max(1, min(_WINDOWS_A_CALL, _VOXELS_A_CALL // voxels))
+
+    def answers() -> Iterator[Pixels]:
+        for first in range(0, len(wanted), at_once):
+            now = wanted[first : first + at_once]
+            yield from model.segment([np.ascontiguousarray(np.flip(image[:, *box], flip)) for box, flip in now])
+
+    each = answers()
+    for _ in boxes:
+        total = np.zeros((), dtype=np.float64)
+        for flip in axes:
+            total = total + np.flip(next(each), flip)
+        yield (total / len(axes)).astype(np.float32)
 
 
 def _on_grid(index: int, answer: Pixels, taken: Pixels, image: Image | NDArray[Any]) -> Pixels:
