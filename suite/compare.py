@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from suite.stats import interval_rows
 from suite.store import Store, Stored
 
 N_BYTES, N_TOKENS = "n_bytes", "n_tokens"
+Metrics = Iterable[Metric] | Callable[[Columns], Iterable[Metric]]
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,14 @@ class Paired:
     differences: dict[str, Difference]
 
 
-def beside_parent(child: Stored, store: Store, metrics: Iterable[Metric]) -> Paired | str:
-    """The paired differences to the parent's newest comparable record, or why there are none."""
+def beside_parent(child: Stored, store: Store, metrics: Metrics) -> Paired | str:
+    """The paired differences to the parent's newest comparable record, or why there are none.
+
+    Args:
+        child: the record.
+        store: where its parent's are.
+        metrics: what to compare, or, as `Task.scored`, what makes it of the child's outcomes (metrics by group).
+    """
     name = child.record.manifest.parent
     if name is None:
         return "it has no parent"
@@ -70,7 +77,7 @@ def incomparable(a: Record, b: Record) -> str | None:
     return "another " + "; ".join(other) if other else None
 
 
-def differences(parent: Stored, child: Stored, metrics: Iterable[Metric]) -> dict[str, Difference]:
+def differences(parent: Stored, child: Stored, metrics: Metrics) -> dict[str, Difference]:
     """Child minus parent for every metric that both can be scored on.
 
     Where another tokenizer cuts one text into other items, only what is counted per byte is compared, by clusters
@@ -80,7 +87,7 @@ def differences(parent: Stored, child: Stored, metrics: Iterable[Metric]) -> dic
         IncomparableError: they do not have the same items.
     """
     a, b = (outcomes.to_columns(stored.outcomes()) for stored in (parent, child))
-    metrics = list(metrics)
+    metrics = list(metrics(b) if callable(metrics) else metrics)
     needed = [name for metric in metrics for name in metric.needs]
     lacking = outcomes.lacking(needed, a) or outcomes.lacking(needed, b)
     if lacking:

@@ -59,7 +59,7 @@ def _entry(child: Stored, store: Store, tasks: Mapping[str, AnyTask], old: Index
     if known is not None and newest is not None and known["parent"] == newest.path.stem:
         return known
     try:
-        paired = beside_parent(child, store, task.metrics)
+        paired = beside_parent(child, store, task.scored)
     except HallmarkError:  # a damaged record: `hallmark verify` tells, the board shows it without a comparison
         return None
     if not isinstance(paired, Paired):

@@ -61,7 +61,8 @@ def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None)
         if before is not None and not unit.options.again:
             return Finished(before, skipped=True)
         asked = _ask_all(unit, journal, progress)
-        measurements = measure.scores(task.metrics, outcomes.to_columns(asked.table), unit.options.seed)
+        columns = outcomes.to_columns(asked.table)
+        measurements = measure.scores(task.scored(columns), columns, unit.options.seed)
         measurements += measure.readings(asked.series, asked.why_not)
         files = {".parquet": outcomes.to_parquet(asked.table)}
         if asked.series:

@@ -149,7 +149,7 @@ def facts(rows: Mapping[str, str]) -> str:
 def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask]) -> str:
     """One record as ``hallmark show`` prints it: headline, parent, and a line a measurement."""
     known = tasks.get(stored.record.task)
-    paired = beside_parent(stored, store, known.metrics if known else ())
+    paired = beside_parent(stored, store, known.scored if known else ())
     lines = [headline(stored.record)]
     if isinstance(paired, Paired):
         lines.append(f"beside its parent {paired.parent.record.manifest.name} ({paired.parent.path.name})")

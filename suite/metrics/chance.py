@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric, Whole, not_additive
-from suite.metrics.groups import Attributes, gap, gap_of, value_of
+from suite.metrics.codes import Attributes
+from suite.metrics.groups import gap
+from suite.metrics.spread import gap_of, value_of
 from suite.outcomes import CLUSTER, GROUP_PREFIX
 from suite.stats import cluster_sums, finished
 
@@ -60,22 +62,23 @@ class Permuted:
         return float(np.quantile(self.gaps_P, QUANTILE))
 
 
-def gap_p(metric: Metric, attribute: Attributes, least: int = 1) -> Metric:
+def gap_p(metric: Metric, attribute: Attributes, least: int = 1, *, merged: bool = False) -> Metric:
     """The p-value of the gap: small if chance alone hardly ever gives as large a one."""
-    made = _of_gap(metric, attribute, "p", lambda found: found.p_value, least)
+    made = _of_gap(metric, gap(metric, attribute, least, merged=merged), attribute, "p", lambda found: found.p_value)
     return replace(made, unit="", bounds=(0.0, 1.0), reference=f"{made.reference}; share of gaps as large")
 
 
-def gap_null(metric: Metric, attribute: Attributes, least: int = 1) -> Metric:
+def gap_null(metric: Metric, attribute: Attributes, least: int = 1, *, merged: bool = False) -> Metric:
     """The 95 % quantile of the gap under chance."""
-    made = _of_gap(metric, attribute, "null", lambda found: found.quantile, least)
+    made = _of_gap(
+        metric, gap(metric, attribute, least, merged=merged), attribute, "null", lambda found: found.quantile
+    )
     return replace(made, reference=f"{made.reference}; 95 % of the gaps are at most this")
 
 
 def _of_gap(
-    metric: Metric, attribute: Attributes, what: str, figure: Callable[[Permuted], float], least: int
+    metric: Metric, real: Metric, attribute: Attributes, what: str, figure: Callable[[Permuted], float]
 ) -> Metric:
-    real = gap(metric, attribute, least)
     stem, _, inner = real.name.partition("_gap[")
     return replace(
         real,
@@ -84,6 +87,8 @@ def _of_gap(
         terms=not_additive,
         finish=not_additive,
         whole=_figure(metric, real, attribute, figure),
+        total=None,
+        blocks=None,
         no_interval="a statement about chance, not an estimate",
         higher_is_better=None,
         reference=f"permutation of group labels, {PERMUTATIONS} times ({PERMUTATIONS_OF_ROWS} without sums)",
@@ -105,7 +110,7 @@ def permuted(metric: Metric, columns: Columns, codes_N2: Ints, real: float) -> P
     Args:
         metric: whose values by group make the gap.
         columns: outcomes, with clusters.
-        codes_N2: group of each item (-1: none) and number of groups, as `groups.with_codes` makes them.
+        codes_N2: group of each item (-1: none) and number of groups, as `codes.Grouping` makes them.
         real: the gap with the labels as they are.
 
     Raises:

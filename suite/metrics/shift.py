@@ -51,6 +51,7 @@ def relative_drop(metric: Metric, attribute: str, reference: str, variant: str) 
         undefined=f"{reference} or {variant} has no value, or that of {reference} is 0",
         proportion=False,
         width=2 * metric.width,
+        blocks=None,
         reference=f"share of the value at {attribute}={reference} that {attribute}={variant} loses",
     )
     if metric.whole is not None:
