@@ -29,7 +29,7 @@ from suite.metrics import decisions
 from suite.metrics.base import Columns, Metric
 from suite.metrics.base import ratio as over
 from suite.metrics.binary import DEFAULT, Binary
-from suite.metrics.chance import gap_null, gap_p
+from suite.metrics.chance import Deals, gap_null, gap_p
 from suite.metrics.codes import MIN_GROUP, Attributes
 from suite.metrics.groups import (
     equity_scaled,
@@ -64,7 +64,12 @@ def by_group(
 
 
 def spreads(
-    metric: Metric, attribute: Attributes, least: int = MIN_GROUP, *, merged: bool = False
+    metric: Metric,
+    attribute: Attributes,
+    least: int = MIN_GROUP,
+    *,
+    merged: bool = False,
+    deals: Deals | None = None,
 ) -> tuple[Metric, ...]:
     """What `by_group` says of all groups together.
 
@@ -74,11 +79,15 @@ def spreads(
         least: items that a group needs.
         merged: items without a value, and those of small groups, form groups too (`suite.metrics.codes`); not in the
             equity-scaled values, which by their definition are about named groups.
+        deals: see `chance.gap_p`.
     """
+    deals = deals or Deals()
     found = []
     if metric.higher_is_better is not None:
         found.append(worst_group(metric, attribute, least, merged=merged))
-    found += [make(metric, attribute, least, merged=merged) for make in (gap, gap_p, gap_null, left_out)]
+    found.append(gap(metric, attribute, least, merged=merged))
+    found += [make(metric, attribute, least, merged=merged, deals=deals) for make in (gap_p, gap_null)]
+    found.append(left_out(metric, attribute, least, merged=merged))
     if metric.bounds[0] is not None and metric.bounds[0] >= 0:
         found.append(ratio(metric, attribute, least, merged=merged))
     if metric.bounds == (0.0, 1.0) and metric.higher_is_better:

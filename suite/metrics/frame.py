@@ -10,13 +10,14 @@ Group values come from the columns, so stored outcomes alone give the same metri
     items without a value                  are the group ``(missing)``
     a group without positives, say         has no value for a rate of positives, and takes no part in its spreads
 
-``(small)`` and ``(missing)`` take part in the worst group, the gap, its chance level, the ratio and the parities. The
-equity-scaled values are about named groups alone, as FairSeg defines them.
+The interval of a group's value comes from the same resamples of all items as those of the spreads; a proportion has its
+score interval. ``(small)`` and ``(missing)`` take part in the worst group, the gap, its chance level, the ratio and the
+parities. The equity-scaled values are about named groups alone, as FairSeg defines them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -25,10 +26,14 @@ import numpy as np
 
 from suite.metrics.base import Columns, Metric
 from suite.metrics.binary import Binary
+from suite.metrics.chance import Deals
 from suite.metrics.codes import MIN_GROUP, MISSING, SMALL, Attributes, Group, Grouping, columns_of, names_of
 from suite.metrics.fairness import parity, spreads
 from suite.metrics.groups import group_name, of_group
+from suite.metrics.spread import picked, spread
 from suite.outcomes import GROUP_PREFIX, lacking
+
+_ROW = "row"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +85,18 @@ def frames(
     """`frame` of every metric by every attribute, and the parity of decisions, if there are any."""
     metrics = tuple(metrics)
     found: list[Metric] = []
+    deals = Deals()
     for attribute in attributes:
         for metric in metrics:
-            found += frame(metric, attribute, columns, least)
+            found += frame(metric, attribute, columns, least, deals)
         if decisions is not None:
             found += parity(attribute, decisions, least, merged=True)
     return tuple(found)
 
 
-def frame(metric: Metric, attribute: Attributes, columns: Columns, least: int = MIN_GROUP) -> tuple[Metric, ...]:
+def frame(
+    metric: Metric, attribute: Attributes, columns: Columns, least: int = MIN_GROUP, deals: Deals | None = None
+) -> tuple[Metric, ...]:
     """Everything that is said of a metric by groups.
 
     Args:
@@ -96,6 +104,7 @@ def frame(metric: Metric, attribute: Attributes, columns: Columns, least: int = 
         attribute: a group column without its prefix, or several for intersections.
         columns: outcomes, which hold the groups.
         least: items that a group needs to have a value.
+        deals: see `chance.gap_p`.
 
     Returns:
         The metric in every group that occurs, in ``(missing)`` and ``(small)`` where there are such; then the worst
@@ -103,13 +112,30 @@ def frame(metric: Metric, attribute: Attributes, columns: Columns, least: int = 
         ratio where the metric is never negative, the equity-scaled values where it lies within [0, 1] and higher is
         better.
     """
-    grouping = Grouping(attribute, least, merged=True)
+    grouping, names = Grouping(attribute, least, merged=True), names_of(attribute)
     groups = grouping.groups(metric.inside(columns))
-    found = [_of_group(metric, names_of(attribute), group, least) for group in groups]
+    found = [_of_group(metric, names, group, least) for group in groups]
     rows = metric.rows(columns)
     if len(rows[metric.needs[0]]) and grouping.in_small(rows).any():
         found.append(_of_small(metric, grouping))
-    return (*found, *spreads(metric, attribute, least, merged=True))
+    shared = _with_shared_resamples(metric, grouping, found, columns)
+    return (*shared, *spreads(metric, attribute, least, merged=True, deals=deals))
+
+
+def _with_shared_resamples(
+    metric: Metric, grouping: Grouping, found: Sequence[Metric], columns: Columns
+) -> Iterator[Metric]:
+    """The metrics of groups, with intervals from one resampling of all items; a proportion has a better one."""
+    if metric.proportion or metric.no_interval is not None or not metric.width:
+        yield from found
+        return
+    counted = {**columns, _ROW: np.arange(len(columns[metric.needs[0]]))}
+    coded = spread(metric, grouping, "{}", lambda v, on, whole: whole).rows(counted)
+    number_of = dict(zip(coded[_ROW].tolist(), coded[grouping.column][:, 0].tolist(), strict=True))
+    for one in found:
+        mine = one.rows(counted)[_ROW]
+        number = number_of[int(mine[0])] if len(mine) >= one.least else -1
+        yield one if number < 0 else replace(one, resampled_as=picked(metric, grouping, number))
 
 
 def _of_group(metric: Metric, names: Sequence[str], group: Group, least: int) -> Metric:

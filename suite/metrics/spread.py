@@ -63,6 +63,12 @@ def spread(metric: Metric, grouping: Grouping, pattern: str, over: Spread, overa
     )
 
 
+def picked(metric: Metric, grouping: Grouping, number: int) -> Metric:
+    """The value of one group as a spread, so that its resamples are those of all the others; for intervals alone."""
+    blocks = Blocks((metric,), grouping.column, lambda values, known: values[0][..., number])
+    return replace(spread(metric, grouping, "picked_{}", lambda v, on, whole: v[..., number]), blocks=blocks)
+
+
 def spread_name(metric: Metric, pattern: str, attribute: Attributes) -> str:
     """``dice[class=1]`` with ``{}_gap`` by site: ``dice_gap[class=1,site]``."""
     stem, bracket, inner = metric.name.partition("[")
