@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from suite import outcomes
 from suite.errors import IncomparableError, Undefined
-from suite.intervals import Intervals, bootstrap, numbered, pooled
+from suite.intervals import bootstrap
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Difference, paired_difference
 from suite.record import Record
 from suite.stats import interval_rows, percentile_interval
 from suite.store import Store, Stored
+from suite.together import together
 
 N_BYTES, N_TOKENS = "n_bytes", "n_tokens"
 Metrics = Iterable[Metric] | Callable[[Columns], Iterable[Metric]]
@@ -104,46 +105,13 @@ def differences(parent: Stored, child: Stored, metrics: Metrics) -> dict[str, Di
 
 def on_same_items(a: Columns, b: Columns, metrics: Iterable[Metric], seed: int) -> dict[str, Difference]:
     """The second minus the first for every metric; both outcomes are of the same items in the same order."""
-    cluster_N = numbered(b)  # numbers are compared faster than text, in the same order
-    a, b = {**a, CLUSTER: cluster_N}, {**b, CLUSTER: cluster_N}
-    intervals = Intervals(seed)
-    drafts = {metric.name: _draft(metric, a, b, intervals) for metric in metrics}
-    intervals.settle()
-    return {name: draft() for name, draft in drafts.items()}
+    return together(a, b, metrics, seed, _difference, _bootstrapped)
 
 
-def _draft(metric: Metric, a: Columns, b: Columns, intervals: Intervals) -> Callable[[], Difference]:
-    """A difference whose resamples may be shared with others'."""
-    mine = metric.rows(a), metric.rows(b)
-    if not pooled(metric) or not _resampled(metric, *mine):
-        found = _difference(metric, a, b, intervals.seed)
-        return lambda: found
-    cluster_N, shared = numbered(mine[1]), metric.resampled_as or metric
-    n_clusters, method = int(cluster_N.max()) + 1, bootstrap(cluster_N)
-    sides = [shared.rows(columns) for columns in (a, b)] if metric.resampled_as else list(mine)
-    values = intervals.ask(shared, sides, numbered(sides[1]))
-
-    def difference() -> Difference:
-        value, values_R = values()
-        one = percentile_interval(value, values_R, n_clusters, method, (None, None))
-        return Difference(value, one.low, one.high, one.method, len(cluster_N), n_clusters, one.reason)
-
-    return difference
-
-
-def _resampled(metric: Metric, a: Columns, b: Columns) -> bool:
-    """Whether the difference has a bootstrap interval: it exists, and the two sides are not the same."""
-    if len(np.unique(b[CLUSTER])) < 2 or not _comparable(metric, a, b):  # noqa: PLR2004
-        return False
-    try:
-        metric(a), metric(b)
-    except Undefined:
-        return False
-    return not all(np.array_equal(a[name], b[name]) for name in metric.needs)
-
-
-def _comparable(metric: Metric, a: Columns, b: Columns) -> bool:
-    return metric.observed is None or bool((a[metric.observed] == b[metric.observed]).all())
+def _bootstrapped(value: float, values_R: NDArray[np.float64], cluster_N: NDArray[np.int64]) -> Difference:
+    n_clusters = int(cluster_N.max()) + 1
+    one = percentile_interval(value, values_R, n_clusters, bootstrap(cluster_N), (None, None))
+    return Difference(value, one.low, one.high, one.method, len(cluster_N), n_clusters, one.reason)
 
 
 def _of_other_tokens(metric: Metric, a: Columns, b: Columns, seed: int, same_items: bool) -> Difference:
@@ -165,7 +133,7 @@ def _of_other_tokens(metric: Metric, a: Columns, b: Columns, seed: int, same_ite
 
 def _difference(metric: Metric, a: Columns, b: Columns, seed: int) -> Difference:
     a, b = metric.rows(a), metric.rows(b)
-    if not _comparable(metric, a, b):
+    if metric.observed is not None and not (a[metric.observed] == b[metric.observed]).all():
         why = f"the two do not count the same {metric.observed}"
         return Difference(None, None, None, "none", len(b[ITEM]), len(set(b[CLUSTER].tolist())), why)
     clusters = np.unique(b[CLUSTER], return_inverse=True)[1]

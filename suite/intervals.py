@@ -25,6 +25,7 @@ from suite.resample import Sums, of_clusters, of_groups, resample, resample_rows
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Values = Callable[[], tuple[float, Floats]]
+_FEW = 64  # a cluster's number may be this many times the number of items
 _HELD_BYTES = 2**27  # of sums that wait to be resampled
 
 
@@ -147,7 +148,11 @@ class _OfRows:
 
 def numbered(columns: Columns) -> Ints:
     """Number of each row's cluster, in the order of their labels."""
-    return np.unique(columns[CLUSTER], return_inverse=True)[1].astype(np.int64)
+    labels = columns[CLUSTER]
+    if labels.dtype.kind != "i" or not len(labels) or labels.min() < 0 or labels.max() > _FEW * len(labels):
+        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    there = np.bincount(labels) > 0  # numbered before: no sorting
+    return np.asarray((np.cumsum(there) - 1)[labels], dtype=np.int64)
 
 
 def bootstrap(cluster_N: Ints) -> str:

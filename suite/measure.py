@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from suite.errors import Undefined
 from suite.intervals import Intervals, numbered
 from suite.metrics.base import Columns, Metric
@@ -31,7 +29,7 @@ def scores(metrics: Iterable[Metric], columns: Columns, seed: int) -> list[Measu
 def _draft(metric: Metric, columns: Columns, intervals: Intervals) -> Callable[[], Measurement]:
     """The measurement but for its interval."""
     mine = metric.rows(columns)
-    n_items, n_clusters = len(mine[CLUSTER]), len(np.unique(mine[CLUSTER]))
+    n_items, n_clusters = len(mine[CLUSTER]), int(numbered(mine).max(initial=-1)) + 1
     facts: dict[str, Any] = {
         "name": metric.name,
         "unit": metric.unit,

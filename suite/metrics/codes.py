@@ -106,4 +106,4 @@ def _numbered(values: NDArray[Any]) -> tuple[list[str], Ints]:
     texts = np.asarray(values, dtype=str).tolist()
     names = sorted(set(texts))
     number = {name: i for i, name in enumerate(names)}
-    return names, np.fromiter((number[text] for text in texts), dtype=np.int64, count=len(texts))
+    return names, np.fromiter(map(number.__getitem__, texts), dtype=np.int64, count=len(texts))
