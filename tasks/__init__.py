@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from suite.errors import InputError
 from suite.task import AnyTask
 from tasks import classification, corpora, distance, embedded, labels, lm_eval, perplexity
+from tasks import own as own_data
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
 
 _ALL: tuple[AnyTask, ...] = (
@@ -38,6 +40,12 @@ class Registry(Mapping[str, AnyTask]):
         self._own = {task.name: task for task in own}
         self._found: dict[str, AnyTask] = {}
 
+    def beside(self, more: Iterable[AnyTask]) -> Registry:
+        """These tasks and more of them."""
+        made = Registry([*self._own.values(), *more])
+        made._found = self._found
+        return made
+
     def __getitem__(self, name: str) -> AnyTask:
         """The task; `InputError` for an lm-eval task that does not exist or cannot be had here."""
         if not name.startswith(lm_eval.PREFIX):
@@ -66,6 +74,25 @@ class Registry(Mapping[str, AnyTask]):
 TASKS = Registry(_ALL)
 if len(TASKS) != len(_ALL):
     raise RuntimeError("two tasks bear the same name")
+
+
+def load(path: Path) -> AnyTask:
+    """The task on a user's data that a TOML file describes.
+
+    Raises:
+        InputError: the file, or what it names, is wrong; or one of our tasks has its name.
+    """
+    task = own_data.load(path)
+    if task.name in TASKS:
+        raise InputError(f"{path}: name = {task.name!r} is a task of Hallmark already; give the data set another name")
+    return task
+
+
+def known_in(folder: Path, own: Sequence[AnyTask] = ()) -> Registry:
+    """All tasks: ours, these on users' data, and others that runs described in a folder (``results/tasks``)."""
+    more = {**own_data.restored(folder), **{task.name: task for task in own}}
+    return TASKS.beside(task for name, task in more.items() if name not in TASKS)
+
 
 _ZERO_SHOT = tuple(
     f"{lm_eval.PREFIX}{name}" for name in ("piqa", "winogrande", "hellaswag", "arc_easy", "arc_challenge")

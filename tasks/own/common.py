@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from suite.errors import InputError
 from suite.manifest import Kind, canonical_json
 
-_WORDS = {"title", "licence", "source"}  # for people: no number depends on them
+_WORDS = {"title", "licence", "source", "sha256"}  # no number depends on them
 
 
 class Strict(BaseModel):
@@ -50,6 +50,8 @@ class Common(Strict):
     """The table's columns to report by: site, scanner, sex, age ..."""
     bands: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """Group columns of numbers and the limits of their bands: {age = [40, 65]} makes <40, 40-65 and >=65."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """The data's digest as records state it; other data are then refused."""
     where: dict[str, str] = Field(default_factory=dict)
     """Columns of the table and the one value that an item must have to be scored: {split = "test"}."""
     classes: tuple[str, ...] = ()
@@ -82,8 +84,10 @@ class Common(Strict):
         return self
 
     def meaning_sha256(self) -> str:
-        """sha256 over all keys that a number can depend on; goes into the data's digest."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json", exclude=_WORDS))).hexdigest()
+        """sha256 over all keys that a number can depend on and that were given; goes into the data's digest."""
+        return hashlib.sha256(
+            canonical_json(self.model_dump(mode="json", exclude=_WORDS, exclude_defaults=True))
+        ).hexdigest()
 
 
 CommonT = TypeVar("CommonT", bound=Common)
