@@ -8,7 +8,7 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.task import AnyTask
-from tasks import classification, corpora, distance, embedded, labels, lm_eval, perplexity
+from tasks import classification, corpora, distance, embedded, labels, lm_eval, medical, perplexity
 from tasks import own as own_data
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
 
@@ -22,6 +22,7 @@ _ALL: tuple[AnyTask, ...] = (
     *corpora.ALL,
     classification.CIFAR10_100,
     labels.CIFAR10_LABELS,
+    *medical.ALL,
     distance.GENERATED,
     distance.WIKITEXT2,
     bbq.BBQ,

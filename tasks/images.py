@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ SPACING_RTOL = 1e-3  # headers are float32, and written by many programs
 DIRECTION_ATOL = 1e-2
 _VOLUME, _CHANNELS = 3, 4  # NIfTI axes
 _SCALE = {"1": 1.0, "L": 255.0, "RGB": 255.0, "I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0}
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _FREED = {"P": "RGB", "RGBA": "RGB", "LA": "L", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB"}
 
 
@@ -63,8 +64,12 @@ def is_image(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def read_image(path: Path) -> Raster:
+def read_image(path: Path, colour: Literal["rgb", "gray"] | None = None) -> Raster:
     """An image as float32, [C, (D,) H, W].
+
+    Args:
+        path: of the file.
+        colour: ``rgb`` repeats the one channel of a gray picture, ``gray`` makes the ITU-R 601 luma of a coloured one.
 
     Raises:
         InputError: the file is not there, not readable, of no such format, or holds a NaN or an infinity.
@@ -76,6 +81,8 @@ def read_image(path: Path) -> Raster:
         values = _reversed(values.astype(np.float32), first=1)
     if not np.isfinite(values).all():
         raise InputError(f"{path} holds {int((~np.isfinite(values)).sum())} values that are NaN or infinite")
+    if not _is_nifti(path) and colour is not None:
+        values = _in_colour(values, colour)
     return Raster(np.ascontiguousarray(values), raster.spacing_mm, raster.direction)
 
 
@@ -85,7 +92,7 @@ def read_labels(path: Path) -> Raster:
     Raises:
         InputError: the file is not there, not readable, of no such format, has channels, or holds fractions.
     """
-    raster = _nifti(path) if _is_nifti(path) else Raster(_pages(path, np.asarray))
+    raster = _nifti(path) if _is_nifti(path) else Raster(_pages(path, _indices))
     values = raster.values
     if values.ndim == _CHANNELS and values.shape[-1] == 1:
         values = values[..., 0]
@@ -175,6 +182,17 @@ def _scaled(page: Any) -> NDArray[np.float32]:
     values = np.asarray(page, dtype=np.float32)
     values = values / np.float32(_SCALE.get(page.mode, 1.0))
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)  # noqa: PLR2004 - (H, W)
+
+
+def _indices(page: Any) -> NDArray[Any]:
+    """[H, W]; of a GIF the gray values, for its writer chooses the palette."""
+    return np.asarray(page.convert("L") if page.format == "GIF" else page)
+
+
+def _in_colour(values: NDArray[np.float32], colour: Literal["rgb", "gray"]) -> NDArray[np.float32]:
+    if colour == "rgb":
+        return np.repeat(values, len(_LUMA), axis=0) if len(values) == 1 else values
+    return values if len(values) == 1 else np.tensordot(_LUMA, values, axes=1)[None]
 
 
 def _coloured(path: Path) -> bool:

@@ -86,7 +86,7 @@ def image(case: Case, description: Description) -> Image:
     Raises:
         InputError: unreadable, a NaN, or channels on different grids.
     """
-    parts = _channels(case)
+    parts = _channels(case, description)
     pixels = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
     return Image(pixels, _spacing(description, parts[0]))
 
@@ -115,18 +115,20 @@ def reference(case: Case, description: Description) -> Reference:
     return Reference(labels, _spacing(description, first), instances, raters)
 
 
-def check(case: Case, description: Description) -> None:
-    """Read a case once, so that what is wrong with it is known before any model runs.
+def check(case: Case, description: Description) -> tuple[int, int]:
+    """Read a case once, so that what is wrong with it is known before any model runs; channels and spatial axes.
 
     Raises:
         InputError: what `image` and `reference` refuse, grids that differ, or a tolerance below the spacing.
     """
-    raster = _channels(case)[0]
+    parts = _channels(case, description)
+    raster = parts[0]
     for path in case.labels:
         if why := images.disagreement(raster, images.read_labels(path)):
             raise InputError(f"{path}: {why}; both must lie on one grid")
     reference(case, description)
     _check_spacing(case.channels[0], raster.values.ndim - 1, _spacing(description, raster), description)
+    return sum(len(part.values) for part in parts), raster.values.ndim - 1
 
 
 def _check_spacing(path: Path, axes: int, spacing: tuple[float, ...] | None, description: Description) -> None:
@@ -143,8 +145,8 @@ def _check_spacing(path: Path, axes: int, spacing: tuple[float, ...] | None, des
         )
 
 
-def _channels(case: Case) -> list[images.Raster]:
-    parts = [images.read_image(path) for path in case.channels]
+def _channels(case: Case, description: Description) -> list[images.Raster]:
+    parts = [images.read_image(path, description.colour) for path in case.channels]
     for path, part in zip(case.channels[1:], parts[1:], strict=True):
         same = images.Raster(part.values[0], part.spacing_mm, part.direction)
         if why := images.disagreement(parts[0], same):

@@ -13,10 +13,19 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from suite.data import Dataset
 from suite.errors import InputError
 from suite.manifest import Kind, canonical_json
 
 _WORDS = {"title", "licence", "source", "sha256"}  # no number depends on them
+
+
+class Local(Dataset):
+    """Data beside a user's TOML file: never missing, for they are looked for when the file is read."""
+
+    def missing(self) -> str | None:
+        """Never."""
+        return None
 
 
 class Strict(BaseModel):

@@ -24,6 +24,8 @@ class Description(Common):
     """The same for label maps; with ``{class}`` in it, one mask a class."""
     classes: tuple[str, ...] = Field(min_length=1, max_length=IGNORED - 1)
     """Names of the labels 1, 2, ...; 0 is the background."""
+    colour: Literal["rgb", "gray"] | None = None
+    """Read every picture as three channels, or as one (ITU-R 601 luma); without this key as its file has them."""
     label_values: tuple[int, ...] = ()
     """Values of the classes in the files, where they are not 1, 2, ...: [255] for black and white masks."""
     others: Literal["refuse", "background"] = "refuse"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from typing import Any
 from suite.data import Dataset, check
 from suite.errors import InputError
 from suite.manifest import Inputs
+from suite.metrics import groups
+from suite.metrics.segmentation import dice, misses
 from suite.model import Segmenter
 from suite.task import Example, Row
 from tasks.own import cases, files, lazy, table
 from tasks.own.cases import Case
+from tasks.own.common import Local
 from tasks.own.description import IGNORED, Description
 from tasks.own.lazy import now
 from tasks.own.table import Attributes
@@ -57,12 +60,12 @@ class Facts:
     """What a task without its files must know.
 
     Attributes:
-        digest: of the data.
+        shape: of an image: channels, then ``None`` an axis, for sizes may differ.
         groups: attribute -> value -> number of cases.
         cases: how many there are.
     """
 
-    digest: str
+    shape: tuple[int | None, ...]
     groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     cases: int = 0
 
@@ -76,11 +79,11 @@ class FolderSegmentation(Segmentation):
         self,
         description: Description,
         found: Callable[[], Files],
-        groups: Mapping[str, Sequence[str]],
+        facts: Facts,
         dataset: Dataset,
     ) -> None:
         self._description, self._found, self._checked = description, found, False
-        super().__init__(**declared(description, groups), dataset=dataset, load=self._load)
+        super().__init__(**declared(description, facts), dataset=dataset, load=self._load)
 
     def fetch(self) -> None:
         """Read every case once, and compare the digest where one is pinned.
@@ -90,8 +93,14 @@ class FolderSegmentation(Segmentation):
         """
         if self._checked:
             return
+        shapes: set[tuple[int, int]] = set()
         for case in self._found().cases:
-            cases.check(case, self._description)
+            shapes.add(cases.check(case, self._description))
+            if len(shapes) > 1:
+                raise InputError(
+                    f"{case.channels[0]}: {' and '.join(f'{c} channel(s) on {n} axes' for c, n in sorted(shapes))} "
+                    "in one data set; pictures are brought together by colour = 'rgb' or 'gray'"
+                )
         if self.dataset.content_sha256:
             check(self._digest(), self.dataset.content_sha256, f"data set {self.name!r}")
         self._checked = True
@@ -104,11 +113,13 @@ class FolderSegmentation(Segmentation):
         """As every segmentation task, on images read now."""
         if spec.normalisation is None and self._description.normalisation is not None:
             spec = spec.model_copy(update={"normalisation": self._description.normalisation})
-        return super().ask(model, [now(image) for image in inputs], spec)
+        return super().ask(model, [now(image).pixels for image in inputs], spec)
 
     def row(self, example: Example, answer: Any) -> Row:
         """As every segmentation task, against the reference read now."""
-        return super().row(replace(example, label=now(example.label)), answer)
+        labels = now(example.label).labels
+        scored = labels != IGNORED
+        return super().row(replace(example, label=labels[scored]), [one[scored] for one in answer])
 
     def _digest(self) -> str:
         return total_digest(self._found().digest, self._description)
@@ -132,29 +143,30 @@ class FolderSegmentation(Segmentation):
 class OwnSegmentation(FolderSegmentation):
     """The same for a user's data set, which records describe so that they can be verified without it."""
 
-    def __init__(self, description: Description, found: Callable[[], Files], facts: Callable[[], Facts]) -> None:
+    def __init__(self, description: Description, found: Callable[[], Files], facts: Facts) -> None:
         self._facts = facts
-        dataset = Dataset(description.name, description.sha256 or "", {}, description.licence, description.source)
-        groups = {name: tuple(values) for name, values in facts().groups.items()}
-        super().__init__(description, found, groups, dataset)
+        dataset = Local(description.name, description.sha256 or "", {}, description.licence, description.source)
+        super().__init__(description, found, facts, dataset)
 
     def description(self) -> dict[str, Any]:
         """With all that is needed to recompute its metrics."""
-        facts = self._facts()
-        own: dict[str, Any] = {"description": self._description.model_dump(mode="json", exclude_defaults=True)}
-        own |= {"data_sha256": self.data_sha256(), "groups": facts.groups, "cases": facts.cases}
-        return {**super().description(), "own": own}
+        kept = {"data_sha256": self.data_sha256(), **asdict(self._facts)}
+        text = self._description.model_dump(mode="json", exclude_defaults=True)
+        return {**super().description(), "own": {"description": text, **kept}}
 
 
 def task(description: Description, folder: Path) -> OwnSegmentation:
-    """The task on the files of a folder.
+    """The task on the files of a folder; reads the table and the first image.
 
     Raises:
         InputError: no case, an image without labels or without a row of the table, a wrong table.
     """
     found = listed(description, folder)
-    settled = description.settled(found.cases[0].channels[0])
-    return OwnSegmentation(settled, lambda: found, lambda: Facts("", found.groups, len(found.cases)))
+    first = found.cases[0]
+    settled = description.settled(first.channels[0])
+    shape = cases.image(first, settled).pixels.shape
+    facts = Facts((shape[0], *(None for _ in shape[1:])), found.groups, len(found.cases))
+    return OwnSegmentation(settled, lambda: found, facts)
 
 
 def restored(description: Description, facts: Mapping[str, Any]) -> OwnSegmentation:
@@ -164,14 +176,14 @@ def restored(description: Description, facts: Mapping[str, Any]) -> OwnSegmentat
         InputError: something is missing from what was kept.
     """
     try:
-        kept = Facts(facts["data_sha256"], facts["groups"], facts["cases"])
+        digest, kept = facts["data_sha256"], Facts(tuple(facts["shape"]), facts["groups"], facts["cases"])
     except KeyError as error:
         raise InputError(f"the kept description of {description.name!r} has no {error}") from None
 
     def absent() -> Files:
         raise InputError(f"the data of {description.name!r} are not at hand: give --data and its TOML file")
 
-    return OwnSegmentation(description.model_copy(update={"sha256": kept.digest}), absent, lambda: kept)
+    return OwnSegmentation(description.model_copy(update={"sha256": digest}), absent, kept)
 
 
 def listed(description: Description, folder: Path, table_optional: bool = False) -> Files:
@@ -200,29 +212,28 @@ def total_digest(files_digest: str, description: Description) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def declared(description: Description, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def declared(description: Description, facts: Facts) -> dict[str, Any]:
     """What `Segmentation` is told of a data set, but for the data themselves."""
+    names = description.classes
+    dice_ = dice(names)
+    by_group = [
+        made
+        for attribute, values in facts.groups.items()
+        for made in (
+            *(groups.of_group(dice_[0], attribute, value) for value in values),
+            groups.worst_group(dice_[0], attribute),
+            groups.gap(dice_[0], attribute),
+            groups.equity_scaled(dice_[0], attribute),
+        )
+    ]
     return {
         "name": description.name,
         "title": description.title or description.name,
         "version": description.version,
-        "classes": description.classes,
-        "regions": _regions(description),
-        "ignore_label": IGNORED if description.ignores else None,
-        "tolerance": description.tolerance,
-        "unit": "mm" if description.in_mm else "px",
-        "tubular": description.tubular,
-        "lesions": description.lesions,
-        "instances": description.instances,
-        "raters": len(description.raters),
-        "failure_dice": description.failure_dice,
-        "groups": groups,
+        "shape": facts.shape,
+        "classes": len(names) + 1,
+        "metrics": (*dice_, *misses(names), *by_group),
     }
-
-
-def _regions(description: Description) -> dict[str, tuple[int, ...]]:
-    number = {name: label for label, name in enumerate(description.classes, start=1)}
-    return {name: tuple(number[member] for member in members) for name, members in description.regions.items()}
 
 
 def _let_in(

@@ -160,6 +160,15 @@ def band(value: float, limits: tuple[float, ...]) -> str:
     return f">={limits[-1]:g}" if at == len(limits) else f"{limits[at - 1]:g}-{limits[at]:g}"
 
 
+def bands_of(limits: tuple[float, ...]) -> tuple[str, ...]:
+    """All bands between these limits.
+
+    >>> bands_of((40, 65))
+    ('<40', '40-65', '>=65')
+    """
+    return tuple(band(value, limits) for value in (-np.inf, *limits))
+
+
 def _groups(table: Table, name: str, limits: tuple[float, ...] | None) -> list[str]:
     if limits is not None:
         return [band(value, limits) for value in table.numbers(name).tolist()]
