@@ -268,7 +268,7 @@ def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
     missing = task.dataset.missing()
     if missing and task.dataset.hub is None:
         raise AbsentDataError(f"the data of task {task.name!r} is not here: {missing}; it needs {_needs(task)}")
-    if missing or not task.dataset.content_sha256:  # nothing pinned: what is found decides the unit's key
+    if missing or not task.dataset.content_sha256 or not task.dataset.files:  # no pinned files: the task looks itself
         task.fetch()
     task.dataset.check_files()
     return parent

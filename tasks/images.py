@@ -141,9 +141,11 @@ def _nifti(path: Path) -> Raster:
     if not path.is_file():
         raise InputError(f"no image at {path}")
     try:
-        file: Any = nibabel.load(path)
-        values = np.asanyarray(file.dataobj)
-        zooms, affine = file.header.get_zooms(), np.asarray(file.affine, dtype=np.float64)
+        with nibabel.imageglobals.LoggingOutputSuppressor():
+            file: Any = nibabel.load(path)
+            values, affine = np.asanyarray(file.dataobj), np.asarray(file.affine, dtype=np.float64)
+        with nibabel.openers.ImageOpener(str(path)) as raw:  # as written: nibabel's own header makes 1 mm of 0
+            zooms = np.abs(type(file.header).from_fileobj(raw, check=False)["pixdim"][1:])
     except Exception as error:  # nibabel, gzip and zlib raise many types; the user needs one line
         raise InputError(f"{path} is not a readable NIfTI file: {(str(error).splitlines() or [''])[0]}") from None
     space = min(values.ndim, _VOLUME)

@@ -65,9 +65,13 @@ def task_of(layout: Layout) -> FolderSegmentation:
             raise AbsentDataError(f"data set {layout.dataset!r} is not here: {why} (licence: {layout.licence})")
         return at((mirror() or Path()) / layout.dataset)
 
-    values = {name: layout.group_values.get(name) or bands_of(layout.bands[name]) for name in layout.groups}
-    groups = {name: dict.fromkeys((*known, MISSING), 0) for name, known in values.items()}
+    values = {name: layout.group_values.get(name) or _bands(layout, name) for name in layout.groups}
+    groups = {name: dict.fromkeys(known, 0) for name, known in values.items()}
     return FolderSegmentation(layout, found, Facts((layout.channels, *(None,) * layout.axes), groups), dataset)
+
+
+def _bands(layout: Layout, name: str) -> tuple[str, ...]:
+    return (*bands_of(layout.bands[name]), MISSING)
 
 
 def layouts() -> list[Layout]:

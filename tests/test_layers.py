@@ -14,7 +14,7 @@ PACKAGES = ("suite", "tasks", "leaderboard")
 MODULES = [path for package in PACKAGES for path in sorted((REPOSITORY / package).rglob("*.py"))]
 HEAVY = {
     *("torch", "transformers", "onnx", "onnxruntime", "sklearn", "skimage", "datasets", "pyarrow", "pandas"),
-    "streamlit",
+    *("streamlit", "nibabel", "PIL"),
 }
 
 # module prefix -> prefixes of our own modules that it may import
@@ -50,6 +50,7 @@ ALLOWED = {
         *("suite.task", "suite.model", "suite.metrics", "suite.data", "suite.engine.lm_eval"),
         *("suite.errors", "suite.inputs", "suite.manifest", "tasks"),
     ),
+    "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
         *("suite.check", "suite.queue", "suite.errors", "suite.index", "leaderboard"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,14 +91,22 @@ def image(case: Case, description: Description) -> Image:
     return Image(pixels, _spacing(description, parts[0]))
 
 
-def reference(case: Case, description: Description) -> Reference:
+def reference(case: Case, description: Description, grid: images.Raster | None = None) -> Reference:
     """What people drew, in the task's labels: 0 background, 1 to K the classes, and the ignore label.
 
+    Args:
+        case: which one.
+        description: how to read it.
+        grid: an image of the case that the labels must lie on.
+
     Raises:
-        InputError: unreadable, or a label that the description does not declare.
+        InputError: unreadable, a label that the description does not declare, or another grid.
     """
-    first = images.read_labels(case.labels[0])
-    drawn = _labels(case.labels, description)
+    rasters = [images.read_labels(path) for path in case.labels]
+    for path, raster in zip(case.labels, rasters, strict=True):
+        if grid is not None and (why := images.disagreement(grid, raster)):
+            raise InputError(f"{path}: {why}; both must lie on one grid")
+    drawn = _labels(case.labels, rasters, description)
     if drawn.min(initial=0) < 0:
         raise InputError(f"{case.labels[0]} holds label {drawn.min()}; objects are numbered 1, 2, ...")
     instances = drawn if description.instances else None
@@ -112,7 +120,7 @@ def reference(case: Case, description: Description) -> Reference:
             raise InputError(f"{case.mask}: shape {list(inside.shape)}, the labels have {list(labels.shape)}")
         labels[inside == 0] = IGNORED
     raters = tuple(_rater(paths, description, labels.shape) for paths in case.raters)
-    return Reference(labels, _spacing(description, first), instances, raters)
+    return Reference(labels, _spacing(description, rasters[0]), instances, raters)
 
 
 def check(case: Case, description: Description) -> tuple[int, int]:
@@ -123,10 +131,7 @@ def check(case: Case, description: Description) -> tuple[int, int]:
     """
     parts = _channels(case, description)
     raster = parts[0]
-    for path in case.labels:
-        if why := images.disagreement(raster, images.read_labels(path)):
-            raise InputError(f"{path}: {why}; both must lie on one grid")
-    reference(case, description)
+    reference(case, description, raster)
     _check_spacing(case.channels[0], raster.values.ndim - 1, _spacing(description, raster), description)
     return sum(len(part.values) for part in parts), raster.values.ndim - 1
 
@@ -191,23 +196,24 @@ def _refuse_lost(items: list[str], found: list[dict[str, Path]], what: str) -> N
 
 
 def _rater(paths: tuple[Path, ...], description: Description, shape: tuple[int, ...]) -> Ints:
-    labels = _labels(paths, description)
+    labels = _labels(paths, [images.read_labels(path) for path in paths], description)
     if labels.shape != shape:
         raise InputError(f"{paths[0]}: this rater's map has shape {list(labels.shape)}, the labels {list(shape)}")
     return (labels > 0).astype(np.int32) if description.instances else labels
 
 
-def _labels(paths: tuple[Path, ...], description: Description) -> Ints:
+def _labels(paths: Sequence[Path], rasters: Sequence[images.Raster], description: Description) -> Ints:
     """One map in the task's labels, from one file or from one mask a class (later classes win where they overlap)."""
-    first = images.read_labels(paths[0]).values
+    first = rasters[0].values
     if CLASS not in description.labels:
         return first if description.instances else _declared(first, description, paths[0])
     made = np.zeros(first.shape, dtype=np.int32)
-    for number, path in enumerate(paths, start=1):
-        mask = first if number == 1 else images.read_labels(path).values
-        if mask.shape != made.shape:
-            raise InputError(f"{path}: shape {list(mask.shape)}, that of the first class is {list(made.shape)}")
-        made[mask != 0] = number
+    for number, (path, raster) in enumerate(zip(paths, rasters, strict=True), start=1):
+        if raster.values.shape != made.shape:
+            raise InputError(
+                f"{path}: shape {list(raster.values.shape)}, that of the first class is {list(made.shape)}"
+            )
+        made[raster.values != 0] = number
     return made
 
 

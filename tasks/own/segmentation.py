@@ -151,7 +151,7 @@ class OwnSegmentation(FolderSegmentation):
     def description(self) -> dict[str, Any]:
         """With all that is needed to recompute its metrics."""
         kept = {"data_sha256": self.data_sha256(), **asdict(self._facts)}
-        text = self._description.model_dump(mode="json", exclude_defaults=True)
+        text = self._description.model_dump(mode="json", exclude_defaults=True, exclude={"sha256"})
         return {**super().description(), "own": {"description": text, **kept}}
 
 
