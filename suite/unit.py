@@ -275,7 +275,7 @@ def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
 
 
 def _needs(task: AnyTask) -> str:
-    files = ", ".join(f"{task.dataset.name}/{name}" for name in task.dataset.files)
+    files = ", ".join(f"{task.dataset.name}/{name}" for name in task.dataset.files or ("",))
     return f"{files} under $HALLMARK_DATA"
 
 

@@ -48,7 +48,7 @@ class Folder(Dataset):
         if top is not None and (top / self.name).is_dir():
             return None
         where = f"not in {top / self.name}" if top else f"{MIRROR_VARIABLE} is not set"
-        return f"{where}; get it from {self.source}"
+        return f"{where}; get it from {self.source} (licence: {self.licence})"
 
 
 def task_of(layout: Layout) -> FolderSegmentation:
@@ -62,7 +62,7 @@ def task_of(layout: Layout) -> FolderSegmentation:
     def found() -> Files:
         why = dataset.missing()
         if why is not None:
-            raise AbsentDataError(f"data set {layout.dataset!r} is not here: {why} (licence: {layout.licence})")
+            raise AbsentDataError(f"data set {layout.dataset!r} is not here: {why}")
         return at((mirror() or Path()) / layout.dataset)
 
     values = {name: layout.group_values.get(name) or _bands(layout, name) for name in layout.groups}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +68,14 @@ class Description(Common):
         if spacing is not None and (len(spacing) not in (2, 3) or min(spacing) <= 0):
             raise ValueError("give two or three sizes above 0")
         return spacing
+
+    @field_validator("cluster_from")
+    @classmethod
+    def _expression(cls, text: str | None) -> str | None:
+        try:
+            return text if text is None else re.compile(text).pattern
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
 
     @model_validator(mode="after")
     def _fits(self) -> Description:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scan_folders import cube, write
+from support import one_line
 
 from suite.errors import AbsentDataError, InputError
 from tasks import TASKS, medical
@@ -180,6 +181,11 @@ def test_absent_data_are_said_with_licence_and_source(name, top, monkeypatch):
     assert "\n" not in str(error.value)
     monkeypatch.delenv("HALLMARK_DATA")
     assert "HALLMARK_DATA is not set" in (TASKS[name].dataset.missing() or "")
+
+
+def test_an_absent_set_is_one_line_of_the_command_line(top, hallmark, fake):
+    model = fake("half", {"fake": "threshold"}, kind="segmentation")
+    one_line(hallmark("run", model, "-t", "lits"), 2, "LiTS/ under $HALLMARK_DATA", "CC BY-NC-ND", "codalab")
 
 
 def test_an_empty_folder_is_no_data_set(top):

@@ -225,6 +225,8 @@ def test_mixed_channels_are_refused_with_the_way_out(tmp_path):
         ({"regions": {"all": []}}, "regions.all names nothing"),
         ({"tolerance_px": 2}, "not both"),
         ({"normalisation": {"men": [0]}}, "unknown key 'normalisation.men'; did you mean 'mean'"),
+        ({"cluster_from": "("}, "not a regular expression"),
+        ({"cluster_from": "x"}, "finds nothing in 'a'"),
         ({"table": "absent.csv"}, "no table at"),
         ({"name": "digits"}, "is a task of Hallmark already"),
     ],
@@ -232,7 +234,7 @@ def test_mixed_channels_are_refused_with_the_way_out(tmp_path):
 def test_wrong_descriptions_are_refused(tmp_path, fields, words):
     volumes(tmp_path)
     with pytest.raises(InputError, match=words):
-        tasks.load(describe(tmp_path, **fields))
+        tasks.load(describe(tmp_path, **fields)).examples(None)
 
 
 def test_the_example_describes_a_folder(tmp_path):
