@@ -40,7 +40,7 @@ class Description(Common):
     raters: tuple[str, ...] = ()
     """Patterns of label maps by further people; `labels` is the one that counts."""
     regions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Nested regions: name and the classes that it unites."""
+    """Nested regions: name and the classes that it unites; they are scored in the place of the classes."""
     spacing: tuple[float, ...] | None = None
     """Millimetres per pixel and axis, (D,) H, W, where the files do not say."""
     tolerance_mm: float | None = Field(default=None, gt=0)
@@ -50,9 +50,9 @@ class Description(Common):
     failure_dice: float | None = Field(default=None, gt=0, lt=1)
     """A case with a smaller Dice counts as failed."""
     tubular: tuple[str, ...] = ()
-    """Classes whose connectedness matters (vessels): clDice and Betti numbers."""
+    """Classes or regions whose connectedness matters (vessels): clDice and Betti numbers."""
     lesions: tuple[str, ...] = ()
-    """Classes whose single components matter: recall, false positives, FROC."""
+    """Classes or regions whose single components matter: recall, false positives, FROC."""
     ids: tuple[str, ...] = ()
     """Only these cases."""
     unlabelled: Literal["refuse", "skip"] = "refuse"
@@ -96,12 +96,13 @@ class Description(Common):
         return self
 
     def _check_names(self) -> None:
-        said = {"tubular": self.tubular, "lesions": self.lesions}
-        said |= {f"regions.{name}": members for name, members in self.regions.items()}
-        for key, names in said.items():
-            stray = [name for name in names if name not in self.classes]
+        scored = tuple(self.regions) or self.classes
+        said = {"tubular": (self.tubular, scored), "lesions": (self.lesions, scored)}
+        said |= {f"regions.{name}": (members, self.classes) for name, members in self.regions.items()}
+        for key, (names, allowed) in said.items():
+            stray = [name for name in names if name not in allowed]
             if stray or (not names and key.startswith("regions")):
-                raise ValueError(f"{key} names {stray[:1] or 'nothing'}; allowed: {', '.join(self.classes)}")
+                raise ValueError(f"{key} names {stray[:1] or 'nothing'}; allowed: {', '.join(allowed)}")
 
     def _numbers(self) -> tuple[int, ...]:
         return self.label_values or tuple(range(1, len(self.classes) + 1))
