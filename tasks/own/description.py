@@ -88,6 +88,8 @@ class Description(Common):
             "instances need exactly one class": self.instances and len(self.classes) != 1,
             "give cluster or cluster_from, not both": self.cluster and self.cluster_from,
             "no images are given": not self.images,
+            "a region has the name of a class": set(self.regions) & set(self.classes),
+            "a region's name may not be empty nor hold any of [ ] , =": set("".join(self.regions)) & set("[],="),
         }
         found = next((line for line, wrong in problems.items() if wrong), None)
         if found:
