@@ -136,6 +136,22 @@ def test_the_original_layout_is_read(name, top):
     assert re.fullmatch("[0-9a-f]{64}", task.data_sha256())
 
 
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_the_right_answer_scores_one_on_every_layout(name, top):
+    task, layout = task_of(name), LAYOUTS[name]
+    MAKERS[name](top)
+    rows = []
+    for example in task.examples(None):
+        labels = now(example.label).labels
+        answer = np.stack([labels == label for label in range(len(layout.classes) + 1)]).astype(np.float32)
+        answer[0] += labels == 255
+        rows.append({"item": example.item, "cluster": example.cluster, **task.row(example, answer)})
+    columns = {column: np.array([row[column] for row in rows]) for column in rows[0]}
+    for key in ("intersection", "true"):
+        assert np.array_equal(columns[key], columns["predicted"])
+    assert columns["true"].sum() > 0
+
+
 def test_layouts_give_the_labels_that_they_promise(top):
     for make in (acdc, btcv, brats, drive, totalsegmentator):
         make(top)
