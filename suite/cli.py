@@ -30,10 +30,8 @@ from suite.verbs.show import show
 from suite.verbs.verify import verify
 from tasks import MEANS, SUITES, TASKS, known_in, load
 
-KNOWN = Known(TASKS, SUITES, MEANS)
 VERBS: tuple[click.Command, ...] = (list_, check, run, show, rank, advise, verify, import_, export, board, machine)
 KNOWN = Known(TASKS, SUITES, MEANS, load, known_in)
-VERBS: tuple[click.Command, ...] = (list_, check, run, show, verify, board, machine)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
