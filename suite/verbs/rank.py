@@ -56,7 +56,8 @@ def standings_of(
     """
     from suite.standing import stand
 
-    wanted = [named(name, known.tasks) for name in task or suite_of(suite_name, known.suites)]
+    tasks = known.tasks_of(store)
+    wanted = [named(name, tasks) for name in task or suite_of(suite_name, known.suites)]
     names = [submissions.find(one).name if Path(one).exists() else one for one in given]
     by_kind: dict[str, list[AnyTask]] = {}
     for one in wanted:
@@ -64,4 +65,4 @@ def standings_of(
             by_kind.setdefault(one.kind, []).append(one)
     if not by_kind:
         raise InputError(f"name what to rank on, -t TASK or --suite NAME, of which {store.root} has records")
-    return {kind: stand(store, names, tasks) for kind, tasks in by_kind.items()}
+    return {kind: stand(store, names, chosen) for kind, chosen in by_kind.items()}
