@@ -8,7 +8,19 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.task import AnyTask
-from tasks import classification, corpora, distance, embedded, labels, lm_eval, medical, perplexity
+from tasks import (
+    classification,
+    corpora,
+    distance,
+    embedded,
+    image_sets,
+    keywords,
+    labels,
+    lm_eval,
+    medical,
+    perplexity,
+    tabular,
+)
 from tasks import own as own_data
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
 
@@ -23,6 +35,10 @@ _ALL: tuple[AnyTask, ...] = (
     classification.CIFAR10_100,
     labels.CIFAR10_LABELS,
     *medical.ALL,
+    keywords.MLPERF_TINY_KWS,
+    tabular.ADULT_TASK,
+    tabular.GERMAN_TASK,
+    *image_sets.ALL,
     distance.GENERATED,
     distance.WIKITEXT2,
     bbq.BBQ,
@@ -104,7 +120,7 @@ _LAW = ("mmlu_professional_law", "mmlu_jurisprudence", "mmlu_international_law")
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("generated-text", "generated-choices", "digits", "generated-volumes"),
-    "mirror": ("tinystories", "wikitext2", "cifar10-100"),
+    "mirror": ("tinystories", "wikitext2", "cifar10-100", "mlperf-tiny-kws", "adult", "german-credit"),
     "slicegpt": ("wikitext2", *_ZERO_SHOT),
     "language": ("wikitext2", *_ZERO_SHOT, *(f"{lm_eval.PREFIX}{name}" for name in _KNOWLEDGE)),
     "bias": ("bbq", "crows-pairs", "crows-pairs-mlm", "winobias", "winogender", "stereoset"),

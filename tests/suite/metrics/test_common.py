@@ -19,7 +19,7 @@ from tasks import TASKS
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
 
 N = 240  # every category of every task holds at least 20
-CLASSES = 4
+CLASSES = 12
 DESCRIPTIONS = (
     *("n_na", "ties", "stereotype_share", "pronoun_stereotype_share", "tied_share", "pronoun_tied_share"),
     *("s_amb", "s_dis", "unresolved_share", "pro_anti_gap", "ss", "overconfidence", "temperature", "selection_rate"),
@@ -37,6 +37,9 @@ def probabilities(rng: np.random.Generator, n: int = N) -> Columns:
     return {
         "probs": probs,
         "label": labels,
+        "decided": probs.argmax(axis=1),
+        "confidence": probs.max(axis=1),
+        "rank": (probs > probs[np.arange(n), labels][:, None]).sum(axis=1),
         "correct": (probs.argmax(axis=1) == labels).astype(int),
         "nll": -np.log(picked),
         "brier": ((probs - np.eye(CLASSES)[labels]) ** 2).sum(axis=1),
@@ -115,7 +118,12 @@ def absent(metric: Metric) -> str:
     return package if package and find_spec(package) is None else ""
 
 
-ALL = {**METRICS, **{f"{task.name}: {m.name}": m for task in TASKS.values() for m in task.metrics}}
+def group_of(task: Any) -> str:
+    """Classification tasks make their metrics in one place, so one of each name stands for all."""
+    return task.kind if task.kind == "classification" else task.name
+
+
+ALL = {**METRICS, **{f"{group_of(task)}: {m.name}": m for task in TASKS.values() for m in task.metrics}}
 each = pytest.mark.parametrize(
     "metric",
     [
