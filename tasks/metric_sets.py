@@ -110,17 +110,11 @@ def of_top(metric: Metric) -> Metric:
 
 def _decided(metric: Metric) -> Metric:
     """A metric of the decisions as one of ``decided`` and ``label``, which are small beside all probabilities."""
-    inner = metric.whole
+
+    needs, inner = ("decided", "label"), metric.whole
     if inner is None:
-        raise ValueError(f"{metric.name} is no metric of all decisions")
-
-    def whole(columns: Columns) -> float:
-        both = np.concatenate([columns["label"], columns["decided"]])
-        used, codes = np.unique(both, return_inverse=True)
-        label, predicted = np.split(codes, 2)
-        return inner({"label": label, "probs": np.eye(len(used), dtype=np.int8)[predicted]})
-
-    return replace(metric, needs=("decided", "label"), whole=whole)
+        raise ValueError(f"{metric.name} is no function of all decisions")
+    return replace(metric, needs=needs, whole=lambda columns: inner({name: columns[name] for name in needs}))
 
 
 def _decisions(what: Measured) -> list[Metric]:

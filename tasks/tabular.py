@@ -1,7 +1,7 @@
 """Tables about people: UCI Adult and German credit. One vector of features in, the probability of each class out.
 
 Features are fixed: first the numbers, standardised by the mean and standard deviation (n) of the training part; then a
-feature for each value of each column of categories, sorted; a value never seen in training, and a missing one ("?"), has none.
+feature for each value of each column of categories, sorted; a value never seen in training, or missing ("?"), has none.
 `Features.names` lists them. Protected attributes are among them, as in most published work on these data.
 
     adult           income above 50,000 a year; 14 columns, 105 features; the published split, 32,561 and 16,281 people
