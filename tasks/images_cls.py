@@ -224,13 +224,14 @@ class ImageNet(Classification):
         return (Example(path.stem, path, k) for path, k in self._files)
 
 
-def photograph(path: Path, resize: int | None, crop: int | None) -> NDArray[np.float32]:
+def photograph(path: Path, resize: int | None, crop: int | None, grey: bool = False) -> NDArray[np.float32]:
     """A picture file as RGB in [0, 1], [3, H, W]: the shorter side resized, then the middle cut out.
 
     Args:
         path: JPEG, PNG, ...
         resize: pixels of the shorter side, bilinear; ``None``: as it is.
         crop: pixels of both sides of the cut; ``None``: all.
+        grey: a grey picture stays one, [1, H, W].
 
     Raises:
         InputError: it cannot be read, or is smaller than the cut.
@@ -239,7 +240,7 @@ def photograph(path: Path, resize: int | None, crop: int | None) -> NDArray[np.f
 
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+            picture = opened.convert("L" if grey and opened.mode in ("1", "L") else "RGB")
     except OSError as error:
         raise InputError(f"{path} cannot be read as a picture: {error}") from None
     width, height = picture.size
@@ -252,4 +253,5 @@ def photograph(path: Path, resize: int | None, crop: int | None) -> NDArray[np.f
             raise InputError(f"{path} has {width} x {height} pixels, the cut needs {crop}")
         left, top = round((width - crop) / 2), round((height - crop) / 2)
         picture = picture.crop((left, top, left + crop, top + crop))
-    return channels_first(np.asarray(picture, dtype=np.uint8))
+    pixels = np.asarray(picture, dtype=np.uint8)
+    return channels_first(pixels if pixels.ndim == 3 else pixels[..., None])  # noqa: PLR2004

@@ -110,7 +110,6 @@ def of_top(metric: Metric) -> Metric:
 
 def _decided(metric: Metric) -> Metric:
     """A metric of the decisions as one of ``decided`` and ``label``, which are small beside all probabilities."""
-
     needs, inner = ("decided", "label"), metric.whole
     if inner is None:
         raise ValueError(f"{metric.name} is no function of all decisions")

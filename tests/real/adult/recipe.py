@@ -4,15 +4,16 @@
     hallmark run FOLDER/adult-mlp* -t adult
     hallmark show FOLDER/adult-mlp-2bit -t adult
 
-Writes four submissions: ``adult-mlp`` (two hidden layers of 64, trained on the 32,561 people of adult.data, ONNX fp32),
-``adult-mlp-int8`` (ONNX Runtime's static quantisation, ranges from 512 training people), ``adult-mlp-int8-dynamic``, and
-``adult-mlp-2bit`` (weights rounded to 2 bits a column of each matrix: four levels; a harsh one). Weights stay out of the
-repository.
+Writes four submissions: ``adult-mlp`` (two hidden layers of 64, trained on the 32,561 people of adult.data, ONNX
+fp32), ``adult-mlp-int8`` (ONNX Runtime's static quantisation, ranges from 512 training people),
+``adult-mlp-int8-dynamic``, and ``adult-mlp-2bit`` (weights rounded to four levels a column, which is harsh). Weights
+stay out of the repository.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -35,7 +36,7 @@ def trained(x_NF: np.ndarray, y_N: np.ndarray) -> torch.nn.Sequential:
     """Two hidden layers, AdamW with a linear fall of the rate, seeded."""
     torch.manual_seed(0)
     sizes = [x_NF.shape[1], HIDDEN, HIDDEN]
-    layers = [m for a, b in zip(sizes, sizes[1:], strict=False) for m in (torch.nn.Linear(a, b), torch.nn.ReLU())]
+    layers = [m for a, b in itertools.pairwise(sizes) for m in (torch.nn.Linear(a, b), torch.nn.ReLU())]
     net = torch.nn.Sequential(*layers, torch.nn.Linear(HIDDEN, 2))
     x, y = torch.from_numpy(x_NF), torch.from_numpy(y_N)
     steps = EPOCHS * (len(x) // BATCH)
@@ -45,7 +46,7 @@ def trained(x_NF: np.ndarray, y_N: np.ndarray) -> torch.nn.Sequential:
         order = torch.randperm(len(x))
         for at in range(0, len(x) - BATCH + 1, BATCH):
             rows = order[at : at + BATCH]
-            loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows], label_smoothing=0.0)
+            loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
