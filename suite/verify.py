@@ -15,6 +15,7 @@ from suite.store import Store, Stored, folder_name, readable
 from suite.task import AnyTask
 
 REL_TOLERANCE = 1e-9
+_NOT_INSTALLED = " is not installed: pip install "  # the reason of a number that a package of an extra computes
 
 
 def selected(
@@ -127,6 +128,8 @@ def _series(stored: Stored) -> Series:
 
 
 def _differences(old: Measurement, new: Measurement) -> list[str]:
+    if any(_NOT_INSTALLED in (one.reason or "") for one in (old, new)):  # here or there: nothing to compare
+        return []
     found = []
     for field in Measurement.model_fields:
         a, b = getattr(old, field), getattr(new, field)

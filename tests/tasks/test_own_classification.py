@@ -203,7 +203,7 @@ def npz(folder: Path, **arrays: Any) -> None:
         (TABULAR, TABLE.replace("25,clerk", ",clerk"), ("row 6", "'age'")),
         (TABULAR, TABLE.replace("25,clerk", "25,spy"), ("'spy'", "job")),
         (TABULAR, TABLE.replace("clerk,low", "clerk,", 1), ("'p1'", "no label")),
-        (TABULAR.replace("label", "lable"), TABLE, ("'lable'", "did you mean 'label'")),
+        (TABULAR.replace("label", "labell"), TABLE, ("'labell'", "did you mean 'label'")),
         (TABULAR + 'positive = "rich"\n', TABLE, ("positive", "classes")),
         ('images = "nowhere"\n', TABLE, ("no folder", "nowhere")),
         ('arrays = "a.npz"\ny = "z"\n', TABLE, ("no array 'z'", "x, y")),
