@@ -114,10 +114,7 @@ def main() -> None:
         for name, (value, seconds) in numbers.items():
             print(f"{name:22s} {'none' if value is None else f'{value:.6f}':>10s} {seconds:8.3f} s")
         for name, line in lines.items():
-            print(
-            ratio = f"{line['seconds']:.3f} s for ECE-15, ours {mine[1]:.3f} s"
-            print(f"{name}: {ratio}; off by {line['difference']:+.2e}")
-            )
+            print(f"{name}: {line['seconds']:.3f} s for ECE-15, ours {mine[1]:.3f} s; off by {line['difference']:+.2e}")
         print(f"{n} items, {asked.classes} classes: all of ours {total:.2f} s, peak {peak / 1e9:.2f} GB, data included")
     print(
         json.dumps(
