@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from suite.data import Dataset, Hub
+from suite.task import AnyTask
 from tasks.classification import CIFAR10_CLASSES
 from tasks.images_cls import ImageNet, ImageSet, Photographs, cifar, cifar10, cifar10_1, cifar10_c, medmnist
 from tasks.metric_sets import Measured
@@ -144,4 +145,11 @@ def _medical(name: str) -> ImageSet:
     )
 
 
-ALL = (CIFAR10, CIFAR100, CIFAR10_1, *map(_corrupted, CORRUPTIONS), *map(_medical, MEDMNIST), IMAGENET)
+ALL: tuple[AnyTask, ...] = (
+    CIFAR10,
+    CIFAR100,
+    CIFAR10_1,
+    *map(_corrupted, CORRUPTIONS),
+    *map(_medical, MEDMNIST),
+    IMAGENET,
+)

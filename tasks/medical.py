@@ -15,6 +15,7 @@ from pydantic import Field
 
 from suite.data import MIRROR_VARIABLE, Dataset, mirror
 from suite.errors import AbsentDataError
+from suite.task import AnyTask
 from tasks.own.common import parsed, validated
 from tasks.own.description import Description
 from tasks.own.segmentation import Facts, Files, FolderSegmentation, listed
@@ -79,4 +80,4 @@ def layouts() -> list[Layout]:
     return [validated(Layout, parsed(path), path.name) for path in sorted(_LAYOUTS.glob("*.toml"))]
 
 
-ALL = tuple(task_of(layout) for layout in layouts())
+ALL: tuple[AnyTask, ...] = tuple(task_of(layout) for layout in layouts())
