@@ -67,6 +67,9 @@ class Task(abc.ABC, Generic[ModelT]):
         framed: which of them it reports by groups too, and by which; the groups are those that the outcomes hold.
         dataset: pinned data.
         masked: it takes masked language models instead of causal ones.
+        attacks: it asks for adversarial examples, so it takes only formats that give gradients.
+        packages: distributions, beyond those that every score needs, that can change its numbers.
+        extra: the optional dependency group that brings them; empty for the core install.
         calibrates: how a temperature is fitted on those examples that are a calibration split: ``nll`` (the least NLL)
             or ``ece-grid`` (Mukhoti 2020, see `suite.metrics.temperature`); empty without such a split.
         beside_parent: it asks the submission and its parent together, so its model is a `Beside` of the two.
@@ -84,6 +87,9 @@ class Task(abc.ABC, Generic[ModelT]):
     framed: Framed = Framed()
     masked: ClassVar[bool] = False
     beside_parent: ClassVar[bool] = False
+    attacks: ClassVar[bool] = False
+    packages: tuple[str, ...] = ()
+    extra: ClassVar[str] = ""
     calibrates: str = ""
     batch_size: int = 32
     chance: float | None = None

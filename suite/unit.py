@@ -109,7 +109,7 @@ class Unit:
         """Versions of the packages that compute, this one included."""
         extra = LANGUAGE_PACKAGES if self.task.kind == "language" else ()
         above = self.parent.loader.packages if self.parent else ()
-        names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra})
+        names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra, *self.task.packages})
         own = {"python": platform.python_version(), "hallmark-bench": suite.__version__}
         return own | {name: version for name in names if (version := _version(name)) != "absent"}
 
@@ -246,6 +246,12 @@ def _of_another_kind(prepared: Prepared, task: AnyTask) -> str | None:
     if task.kind == "language" and task.masked != masked:
         wants, has = ("masked", "a causal one") if task.masked else ("causal", "a masked one")
         return f"task {task.name!r} is for {wants} language models; {manifest.name} is {has}"
+    if task.attacks and not prepared.loader.gradients:
+        able = "/".join(name for name, loader in LOADERS.items() if loader.gradients)
+        return (
+            f"task {task.name!r} attacks along gradients; {manifest.name} does not fit: its format {manifest.format} "
+            f"gives no gradients; score it as {able}"
+        )
     if task.beside_parent and manifest.parent is None:
         return (
             f"task {task.name!r} compares a model with its parent and {manifest.name} has none; "
@@ -265,6 +271,10 @@ def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
     different = None if parent is None else beside.other_tokens(prepared.weights, parent.weights)
     if different:
         raise InputError(f"{manifest.name} does not fit task {task.name!r}: {different}")
+    absent = [name for name in task.packages if _version(name) == "absent"]
+    if absent:
+        how = f"hallmark-bench[{task.extra}]" if task.extra else " ".join(absent)
+        raise AbsentDataError(f"task {task.name!r} needs {', '.join(absent)}: pip install '{how}'")
     missing = task.dataset.missing()
     if missing and task.dataset.hub is None:
         raise AbsentDataError(f"the data of task {task.name!r} is not here: {missing}; it needs {_needs(task)}")

@@ -19,6 +19,7 @@ from tasks import (
     lm_eval,
     medical,
     perplexity,
+    shifted,
     tabular,
 )
 from tasks import own as own_data
@@ -47,6 +48,7 @@ _ALL: tuple[AnyTask, ...] = (
     winobias.WINOBIAS,
     winogender.WINOGENDER,
     stereoset.STEREOSET,
+    *shifted.ALL,
 )
 
 

@@ -17,12 +17,14 @@ from suite.metrics.calibration import top_bins
 from suite.task import Task
 from tasks import TASKS
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
+from tasks.variants import Varied
 
 N = 240  # every category of every task holds at least 20
 CLASSES = 12
 DESCRIPTIONS = (
     *("n_na", "ties", "stereotype_share", "pronoun_stereotype_share", "tied_share", "pronoun_tied_share"),
     *("s_amb", "s_dis", "unresolved_share", "pro_anti_gap", "ss", "overconfidence", "temperature", "selection_rate"),
+    *("unmoved_share", "accuracy_utilisation", "accuracy_imbalance"),
 )  # best at a middle, or just said
 OF_CHANCE = ("_null", "_gap_p")  # what chance alone would give: described by the end of the name, falls with more items
 GRAINED = ("aurc", "e_aurc", "ef_1pc", "bedroc_20", "smece")  # of ranks 1..n, or on a grid: finer with more items
@@ -91,6 +93,20 @@ def biases(rng: np.random.Generator) -> Columns:
     }
 
 
+def variants(rng: np.random.Generator, n: int) -> Columns:
+    """Columns of varied tasks: every variant of every one, and in which kind it is."""
+    every = [v for task in TASKS.values() if isinstance(task, Varied) for v in task.variants]
+    names = sorted({v.name for v in every})
+    kinds = sorted({kind for v in every for kind in v.groups.values()})
+    i = np.arange(n)
+    return {
+        "group.variant": np.array(names)[i % len(names)],
+        "group.corruption": np.array(kinds)[i % len(kinds)],
+        "origin": np.array([f"o{k // 2}" for k in i]),
+        "unmoved": rng.integers(0, 2, n),
+    }
+
+
 def columns(seed: int = 0) -> Columns:
     """Random outcomes that hold every column that any metric needs."""
     rng = np.random.default_rng(seed)
@@ -109,6 +125,7 @@ def columns(seed: int = 0) -> Columns:
         "group.dialect": rng.choice(["north", "south"], N),
         "group.skill": rng.choice(["recall", "fact", "agreement"], N),
         "group.scanner": rng.choice(["A", "B"], N),
+        **variants(rng, N),
     }
 
 
@@ -135,9 +152,11 @@ each = pytest.mark.parametrize(
 
 def columns_for(metric: Metric) -> Columns:
     """`columns`, or as many items as the metric needs."""
-    if "logauc" not in metric.name:
+    if "logauc" not in metric.name and "variant" not in metric.name:
         return columns()
-    return {**probabilities(np.random.default_rng(0), MANY), "cluster": np.array([f"c{i // 3}" for i in range(MANY)])}
+    rng = np.random.default_rng(0)
+    clusters = np.array([f"c{i // 3}" for i in range(MANY)])
+    return {**probabilities(rng, MANY), **variants(rng, MANY), "cluster": clusters}
 
 
 def shuffled(c: Columns, order: np.ndarray[Any, Any]) -> Columns:
