@@ -27,10 +27,24 @@ from suite.verbs.machine import machine
 from suite.verbs.rank import rank
 from suite.verbs.run import run
 from suite.verbs.show import show
+from suite.verbs.slices import slices
 from suite.verbs.verify import verify
 from tasks import MEANS, SUITES, TASKS, known_in, load
 
-VERBS: tuple[click.Command, ...] = (list_, check, run, show, rank, advise, verify, import_, export, board, machine)
+VERBS: tuple[click.Command, ...] = (
+    list_,
+    check,
+    run,
+    show,
+    rank,
+    advise,
+    slices,
+    verify,
+    import_,
+    export,
+    board,
+    machine,
+)
 KNOWN = Known(TASKS, SUITES, MEANS, load, known_in)
 
 

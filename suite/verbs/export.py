@@ -13,7 +13,7 @@ from suite.disk import disk_errors
 from suite.errors import InputError
 from suite.record import Record
 from suite.store import Store
-from suite.verbs.common import Results, warn
+from suite.verbs.common import AsJson, Results, records_json, warn
 
 FORMATS = ("csv", "parquet", "every-eval-ever", "model-index")
 
@@ -27,12 +27,23 @@ FORMATS = ("csv", "parquet", "every-eval-ever", "model-index")
 )
 @click.option("--every", is_flag=True, help="Superseded and limited records too, not only the newest complete ones.")
 @Results
-def export(
-    submission: tuple[str, ...], form: str, task: tuple[str, ...], out: Path | None, every: bool, results: Path
+@AsJson
+def export(  # noqa: PLR0917 - one argument an option
+    submission: tuple[str, ...],
+    form: str,
+    task: tuple[str, ...],
+    out: Path | None,
+    every: bool,
+    results: Path,
+    as_json: bool,
 ) -> None:
-    """Write records as CSV, Parquet, Every Eval Ever JSON, or a model card's model-index; all without an argument."""
+    """Write records as CSV, Parquet, Every Eval Ever JSON, or a model card's model-index; all without an argument.
+
+    With --json the records themselves are printed, and the file is written if there is --out.
+    """
     names = [submissions.find(one).name if Path(one).exists() else one for one in submission]
-    found = [s.record for s in Store(results).scan(on_problem=warn)]
+    stored = list(Store(results).scan(on_problem=warn))
+    found = [s.record for s in stored]
     for what, asked, there in (
         ("record of submission", names, {r.manifest.name for r in found}),
         ("record of task", task, {r.task for r in found}),
@@ -44,6 +55,11 @@ def export(
     found = found if every else newest(found)
     if not found:
         raise InputError(f"no records under {results} to export")
+    if as_json:
+        chosen = {record.unit_key for record in found}
+        click.echo(records_json([s for s in stored if s.record.unit_key in chosen and s.record in found]))
+    if as_json and out is None:
+        return
     content = rendered(found, form)
     if out is None and isinstance(content, bytes):
         raise InputError("Parquet is no text; give --out FILE")
