@@ -57,7 +57,7 @@ class Feature:
     def of(self, columns: Columns) -> Floats:
         """The number of every item."""
         if self.value is not None:
-            return (np.asarray(columns[self.column]).astype(str) == self.value).astype(np.float64)
+            return np.asarray(np.asarray(columns[self.column]).astype(str) == self.value, dtype=np.float64)
         numbers = np.asarray(columns[self.column], dtype=np.float64)
         return np.where(np.isfinite(numbers), numbers, self.middle)
 
@@ -116,7 +116,7 @@ def _paths(tree: Any, node: int, path: tuple[Step, ...]) -> list[tuple[Step, ...
 def _leaf(path: tuple[Step, ...], used: Sequence[Feature]) -> Rule:
     def holds(columns: Columns) -> Inside:
         sides = [(used[at].of(columns).astype(np.float32) > threshold) == above for at, threshold, above in path]
-        return np.logical_and.reduce(sides)
+        return np.asarray(np.logical_and.reduce(sides))
 
     closest: dict[tuple[int, bool], float] = {}
     for at, threshold, above in path:  # a later split on the same side is the narrower one

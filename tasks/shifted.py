@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from suite.metrics import groups, shift
@@ -35,6 +37,7 @@ def _metrics(variants: tuple[Variant, ...]) -> tuple[Metric, ...]:
         shift.mean_over(NLL, ATTRIBUTE, names),
         shift.mean_over(ECE_15, ATTRIBUTE, names),
         *(groups.of_group(ACCURACY, "corruption", kind) for kind in kinds),
+        *(shift.relative_drop(ACCURACY, "corruption", CLEAN.name, kind) for kind in kinds),
         *(groups.of_group(ACCURACY, ATTRIBUTE, name) for name in (CLEAN.name, *names)),
     )
 
@@ -43,7 +46,7 @@ def _corrupted(task: AnyTask, kinds: tuple[str, ...], severities: tuple[int, ...
     variants = corruptions(kinds, severities)
     return VariedImages(
         task,
-        (CLEAN, *variants),
+        (replace(CLEAN, groups={"corruption": CLEAN.name}), *variants),
         name=f"{task.name}-corrupted",
         title=f"{task.title}: {len(kinds)} corruptions at {len(severities)} severities",
         version="1",

@@ -35,7 +35,7 @@ def mistyped(text: str, rate: float, rng: np.random.Generator) -> str:
     """The text with about `rate` of its letters mistyped.
 
     >>> mistyped("to be, or not to be", 0.3, np.random.default_rng(0))
-    'to be, or npt gto e'
+    't eb, or not t vd'
     """
     out, at = [], 0
     while at < len(text):

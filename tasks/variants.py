@@ -8,7 +8,7 @@ change is seeded by the row's id alone, whatever the batch or the order.
 
 A task whose data already holds the variants (sites, scanners, a TOML with ``[variants]``) needs no wrapper: give its
 examples a group, e.g. ``site``, and a cluster where items are paired, and add
-``shift_metrics(ACCURACY, "site", "internal", {"external": ()})`` to its metrics.
+``shift_metrics(ACCURACY, "site", "internal", ["external"])`` to its metrics.
 """
 
 from __future__ import annotations
@@ -155,13 +155,14 @@ class VariedTexts(Varied):
     kind: ClassVar[Kind] = "language"
 
 
-def shift_metrics(
-    metric: Metric, attribute: str, reference: str, others: Mapping[str, Sequence[str]] | Iterable[str]
-) -> tuple[Metric, ...]:
+def shift_metrics(metric: Metric, attribute: str, reference: str, others: Iterable[str]) -> tuple[Metric, ...]:
     """What a shift does to a metric: its value in every variant, their mean, and how much of the reference's is lost.
 
+    A metric that is no function of sums (AUROC) has no mean over variants; one without a direction, or that may be
+    negative (MCC), no drop.
+
     Args:
-        metric: any metric of the task that has a direction and is never negative.
+        metric: any metric of the task.
         attribute: group that holds the variants, e.g. ``variant`` or ``site``.
         reference: the variant that the others are compared with, e.g. ``clean`` or ``internal``.
         others: the other variants' names.
@@ -171,9 +172,13 @@ def shift_metrics(
         ``mean_accuracy_drop[site]`` and ``accuracy_drop[site=external]`` as shares of the reference's value.
     """
     names = tuple(others)
-    return (
-        *(groups.of_group(metric, attribute, name) for name in (reference, *names)),
-        shift.mean_over(metric, attribute, names),
-        shift.mean_drop(metric, attribute, reference, names),
-        *(shift.relative_drop(metric, attribute, reference, name) for name in names),
-    )
+    made = [groups.of_group(metric, attribute, name) for name in (reference, *names)]
+    summed = metric.whole is None and bool(names)
+    dropping = metric.higher_is_better is not None and metric.bounds[0] is not None and metric.bounds[0] >= 0
+    if summed:
+        made.append(shift.mean_over(metric, attribute, names))
+    if summed and dropping:
+        made.append(shift.mean_drop(metric, attribute, reference, names))
+    if dropping:
+        made += [shift.relative_drop(metric, attribute, reference, name) for name in names]
+    return tuple(made)

@@ -53,7 +53,7 @@ ALLOWED = {
     "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
-        *("suite.check", "suite.queue", "suite.errors", "suite.index", "leaderboard"),
+        *("suite.check", "suite.queue", "suite.errors", "suite.index", "suite.metrics.probit", "leaderboard"),
     ),
 }
 

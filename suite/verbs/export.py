@@ -28,7 +28,7 @@ FORMATS = ("csv", "parquet", "every-eval-ever", "model-index")
 @click.option("--every", is_flag=True, help="Superseded and limited records too, not only the newest complete ones.")
 @Results
 @AsJson
-def export(  # noqa: PLR0917 - one argument an option
+def export(  # noqa: PLR0913, PLR0917 - one argument an option
     submission: tuple[str, ...],
     form: str,
     task: tuple[str, ...],

@@ -81,7 +81,7 @@ def test_clusters_find_what_no_metadata_says() -> None:
 
 def test_without_a_slice_nothing_is_reported_in_95_of_100_data_sets() -> None:
     made_up = sum(bool(slices.search(outcomes(seed, wrong_in_slice=0.1), ACCURACY).slices) for seed in range(20))
-    assert made_up <= 2  # of 20; 300 data sets gave FILL
+    assert made_up <= 2  # of 20; 2 of 300 data sets had one when this was written
 
 
 def test_rows_of_one_item_stay_in_one_half() -> None:
