@@ -22,6 +22,7 @@ class Ensemble:
     def __init__(self, loader: Loader, members: Sequence[str]) -> None:
         self.name, self.title, self.kinds = loader.name, loader.title, loader.kinds
         self.packages, self.extra = loader.packages, loader.extra
+        self.gradients = False  # the mean of members that were loaded one by one
         self._loader, self._members = loader, tuple(members)
 
     def check(self, weights: Path) -> list[str]:
