@@ -22,6 +22,7 @@ from tasks import TASKS
 from tasks.choices import Question
 from tasks.classification import DIGITS, Classification
 from tasks.input_groups import grouped
+from tasks.metric_sets import Measured
 from tasks.shifted import DIGITS_CORRUPTED, DIGITS_HALVES, GENERATED_CHOICES_TYPOS
 from tasks.typos import NEIGHBOURS, mistyped, typos
 from tasks.variants import CLEAN, Variant, Varied, VariedImages, shift_metrics
@@ -42,7 +43,13 @@ def task_of(items: int = 6) -> Classification:
         return found
 
     return Classification(
-        name="tiny", title="t", version="1", dataset=DIGITS.dataset, shape=(1, SIDE, SIDE), classes=10, load=load
+        name="tiny",
+        title="t",
+        version="1",
+        dataset=DIGITS.dataset,
+        shape=(1, SIDE, SIDE),
+        measured=Measured(tuple(map(str, range(10)))),
+        load=load,
     )
 
 
