@@ -33,6 +33,7 @@ board: setup  ## open the leaderboard in the browser, on the records under resul
 
 docs: setup  ## write the generated parts of the documentation
 	$(BIN)/python -m suite.document
+	$(BIN)/python -m tasks.own.document
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

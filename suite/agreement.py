@@ -8,7 +8,7 @@ a gap of 0.003 that one answer is all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,7 @@ def agreement(stored: Stored, fresh: Store, tasks: Mapping[str, AnyTask], tolera
     if why:
         return Agreement((f"the fresh run is not comparable: {why}",))
     known = tasks.get(task)
-    return Agreement(tuple(_differences(stored, again, known.metrics if known else (), tolerance)))
+    return Agreement(tuple(_differences(stored, again, known.scored if known else lambda _: (), tolerance)))
 
 
 def unrecorded(stored: Iterable[Stored], fresh: Store, names: Sequence[str] | None) -> list[str]:
@@ -121,9 +121,11 @@ def _is_zero_or_one(values: object) -> bool:
     return array.ndim == 1 and array.dtype.kind in "biuf" and bool(np.isin(array, (0, 1)).all())
 
 
-def _differences(stored: Stored, again: Stored, metrics: Iterable[Metric], tolerance: float) -> list[str]:
+def _differences(
+    stored: Stored, again: Stored, scored: Callable[[Columns], Iterable[Metric]], tolerance: float
+) -> list[str]:
     columns = outcomes.to_columns(stored.outcomes())
-    by_name = {metric.name: metric for metric in metrics if outcomes.lacking(metric.needs, columns) is None}
+    by_name = {metric.name: metric for metric in scored(columns) if outcomes.lacking(metric.needs, columns) is None}
     found = []
     for m in stored.record.measurements:
         if measure.reading_named(m.name) and m.name not in SIZES:

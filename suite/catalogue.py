@@ -41,16 +41,14 @@ def sections(tasks: Mapping[str, AnyTask], suites: Mapping[str, tuple[str, ...]]
 
 
 def _task(task: AnyTask) -> dict[str, Any]:
-    missing = task.dataset.missing()
+    missing, absent = task.dataset.missing(), _state(task.packages, task.extra or None)
     return {
         "name": task.name,
         "kind": task.kind,
         "title": task.title,
         "primary": task.primary,
         "version": task.version,
-        "state": f"missing: {missing}"
-        if missing
-        else "ready" + (" (generated data)" if task.dataset.generated else ""),
+        "state": f"missing: {missing}" if missing else absent + (" (generated data)" if task.dataset.generated else ""),
     }
 
 

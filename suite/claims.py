@@ -42,7 +42,7 @@ def contradictions(
         found: what it holds.
         parent: the parent's manifest and what its files hold; None for a parent, or where that is not here.
     """
-    problems = _shapes(manifest, found)
+    problems = _shapes(manifest, found) + _patches(manifest, found)
     claim = manifest.compression
     if claim is not None and manifest.parent is None:
         problems.append("[compression] says what was done to a parent, but no parent is named; add parent = NAME")
@@ -53,16 +53,25 @@ def contradictions(
     if claim is not None and claim.bits is not None:
         problems += _bits(claim.bits, found, parameters)
     if claim is not None and claim.sparsity and parameters:
-        problems += _sparsity(claim.sparsity, stored_zeros(weights, manifest.format), parameters)
+        problems += _sparsity(
+            claim.sparsity, stored_zeros(weights, manifest.format, manifest.inputs.ensemble), parameters
+        )
     return problems
 
 
-def stored_zeros(weights: Path, format_name: str) -> list[Zeros] | None:
-    """Exact zeros of every stored tensor; None where the format does not show them (packed words, other formats)."""
+def stored_zeros(weights: Path, format_name: str, members: Sequence[str] = ()) -> list[Zeros] | None:
+    """Exact zeros of every stored tensor; None where the format does not show them (packed words, other formats).
+
+    Args:
+        weights: file or folder.
+        format_name: of the manifest.
+        members: files in that folder that answer together.
+    """
     from suite.formats import _onnx_file, _safetensors
 
     if format_name == "onnx":
-        return list(_onnx_zeros(_onnx_file.model_file(weights)))
+        files = [weights / name for name in members] or [weights]
+        return [zeros for one in files for zeros in _onnx_zeros(_onnx_file.model_file(one))]
     files = sorted(weights.glob("*.safetensors")) if weights.is_dir() else []
     tensors = [(file, tensor) for file in files for tensor in _safetensors.read_header(file).values()]
     if not files or any(re.match("u?int(32|64)|uint8", tensor.dtype) for _, tensor in tensors):
@@ -86,6 +95,27 @@ def _shapes(manifest: Manifest, found: Description) -> list[str]:
     if declared.classes is not None and classes is not None and classes != declared.classes:
         problems.append(f"inputs.classes = {declared.classes}, but the file gives {classes}")
     return problems
+
+
+def _patches(manifest: Manifest, found: Description) -> list[str]:
+    """The declared patch, spacing and flips against the spatial axes that the file states."""
+    signature, declared = found.signature, manifest.inputs
+    if signature is None or manifest.kind != "segmentation":
+        return []
+    stated = signature.input_shape[2:]
+    if declared.patch is not None and not _fits(stated, declared.patch):
+        return [f"inputs.patch = {list(declared.patch)}, but the file takes {_text(stated)} on its spatial axes"]
+    if declared.spacing is not None and len(declared.spacing) != len(stated):
+        return [f"inputs.spacing = {list(declared.spacing)}, but the file takes {len(stated)} spatial axes"]
+    beyond = [axis for axes in declared.flip_axes for axis in axes if axis >= len(stated)]
+    if beyond:
+        return [f"inputs.flips names axis {beyond[0]}, but the file takes {len(stated)} spatial axes, from 0"]
+    multiple = declared.pad_to_multiple
+    if multiple is not None and any(size is not None and size % multiple for size in stated):
+        return [
+            f"inputs.pad_to_multiple = {multiple}, but the file takes {_text(stated)}, which are no multiples of it"
+        ]
+    return []
 
 
 def _bits(claimed: float, found: Description, parent_parameters: int | None) -> list[str]:

@@ -16,18 +16,36 @@ import click
 
 import suite
 from suite.errors import HallmarkError, InputError
+from suite.verbs.advise import advise
 from suite.verbs.board import board
 from suite.verbs.check import check
 from suite.verbs.common import Known
+from suite.verbs.export import export
+from suite.verbs.import_ import import_
 from suite.verbs.listing import list_
 from suite.verbs.machine import machine
+from suite.verbs.rank import rank
 from suite.verbs.run import run
 from suite.verbs.show import show
+from suite.verbs.slices import slices
 from suite.verbs.verify import verify
-from tasks import MEANS, SUITES, TASKS
+from tasks import MEANS, SUITES, TASKS, known_in, load
 
-KNOWN = Known(TASKS, SUITES, MEANS)
-VERBS: tuple[click.Command, ...] = (list_, check, run, show, verify, board, machine)
+VERBS: tuple[click.Command, ...] = (
+    list_,
+    check,
+    run,
+    show,
+    rank,
+    advise,
+    slices,
+    verify,
+    import_,
+    export,
+    board,
+    machine,
+)
+KNOWN = Known(TASKS, SUITES, MEANS, load, known_in)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from suite import outcomes
 from suite.errors import IncomparableError, Undefined
+from suite.intervals import bootstrap
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Difference, paired_difference
 from suite.record import Record
-from suite.stats import interval_rows
+from suite.stats import interval_rows, percentile_interval
 from suite.store import Store, Stored
+from suite.together import together
 
 N_BYTES, N_TOKENS = "n_bytes", "n_tokens"
+Metrics = Iterable[Metric] | Callable[[Columns], Iterable[Metric]]
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,14 @@ class Paired:
     differences: dict[str, Difference]
 
 
-def beside_parent(child: Stored, store: Store, metrics: Iterable[Metric]) -> Paired | str:
-    """The paired differences to the parent's newest comparable record, or why there are none."""
+def beside_parent(child: Stored, store: Store, metrics: Metrics) -> Paired | str:
+    """The paired differences to the parent's newest comparable record, or why there are none.
+
+    Args:
+        child: the record.
+        store: where its parent's are.
+        metrics: what to compare, or, as `Task.scored`, what makes it of the child's outcomes (metrics by group).
+    """
     name = child.record.manifest.parent
     if name is None:
         return "it has no parent"
@@ -70,7 +79,7 @@ def incomparable(a: Record, b: Record) -> str | None:
     return "another " + "; ".join(other) if other else None
 
 
-def differences(parent: Stored, child: Stored, metrics: Iterable[Metric]) -> dict[str, Difference]:
+def differences(parent: Stored, child: Stored, metrics: Metrics) -> dict[str, Difference]:
     """Child minus parent for every metric that both can be scored on.
 
     Where another tokenizer cuts one text into other items, only what is counted per byte is compared, by clusters
@@ -80,7 +89,7 @@ def differences(parent: Stored, child: Stored, metrics: Iterable[Metric]) -> dic
         IncomparableError: they do not have the same items.
     """
     a, b = (outcomes.to_columns(stored.outcomes()) for stored in (parent, child))
-    metrics = list(metrics)
+    metrics = list(metrics(b) if callable(metrics) else metrics)
     needed = [name for metric in metrics for name in metric.needs]
     lacking = outcomes.lacking(needed, a) or outcomes.lacking(needed, b)
     if lacking:
@@ -90,8 +99,19 @@ def differences(parent: Stored, child: Stored, metrics: Iterable[Metric]) -> dic
     if not same_items and not text:
         raise IncomparableError("the two records do not have the same items")
     if not text or (same_items and all(np.array_equal(a[column], b[column]) for column in (N_BYTES, N_TOKENS))):
-        return {metric.name: _difference(metric, a, b, seed) for metric in metrics}
+        return on_same_items(a, b, metrics, seed)
     return {metric.name: _of_other_tokens(metric, a, b, seed, same_items) for metric in metrics}
+
+
+def on_same_items(a: Columns, b: Columns, metrics: Iterable[Metric], seed: int) -> dict[str, Difference]:
+    """The second minus the first for every metric; both outcomes are of the same items in the same order."""
+    return together(a, b, metrics, seed, _difference, _bootstrapped)
+
+
+def _bootstrapped(value: float, values_R: NDArray[np.float64], cluster_N: NDArray[np.int64]) -> Difference:
+    n_clusters = int(cluster_N.max()) + 1
+    one = percentile_interval(value, values_R, n_clusters, bootstrap(cluster_N), (None, None))
+    return Difference(value, one.low, one.high, one.method, len(cluster_N), n_clusters, one.reason)
 
 
 def _of_other_tokens(metric: Metric, a: Columns, b: Columns, seed: int, same_items: bool) -> Difference:

@@ -47,7 +47,7 @@ def fields(models: Sequence[type[BaseModel]]) -> str:
 def _type(annotation: Any) -> str:
     bare = isinstance(annotation, type) and not hasattr(annotation, "__args__")
     text = annotation.__name__ if bare else str(annotation)
-    for noise in ("suite.record.", "suite.manifest.", "typing."):
+    for noise in ("suite.record.", "suite.manifest.", "suite.inputs.", "typing."):
         text = text.replace(noise, "")
     return text.replace("NoneType", "null").replace("None", "null").replace("|", "or").replace("...", "…")
 

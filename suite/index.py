@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from suite.compare import Paired, beside_parent
+from suite.disk import disk_errors
 from suite.errors import HallmarkError
-from suite.store import Store, Stored, disk_errors
+from suite.store import Store, Stored
 from suite.task import AnyTask
 
 Index = dict[str, dict[str, Any]]
@@ -58,7 +59,7 @@ def _entry(child: Stored, store: Store, tasks: Mapping[str, AnyTask], old: Index
     if known is not None and newest is not None and known["parent"] == newest.path.stem:
         return known
     try:
-        paired = beside_parent(child, store, task.metrics)
+        paired = beside_parent(child, store, task.scored)
     except HallmarkError:  # a damaged record: `hallmark verify` tells, the board shows it without a comparison
         return None
     if not isinstance(paired, Paired):

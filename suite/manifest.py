@@ -7,23 +7,23 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from suite.errors import InputError
+from suite.inputs import Inputs, Normalisation, Strict
+
+__all__ = ["FILE_NAME", "KINDS", "Compression", "Inputs", "Kind", "Manifest", "Normalisation", "canonical_json"]
 
 Kind = Literal["language", "segmentation", "classification"]
 KINDS: tuple[Kind, ...] = ("language", "segmentation", "classification")
 FILE_NAME = "submission.toml"
+_SEGMENTATION_ONLY = ("patch", "overlap", "flips", "pad_to_multiple")
 RESERVED = frozenset({"tasks"})  # results/tasks/ describes tasks, so no submission may be called that
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class Compression(_Strict):
+class Compression(Strict):
     """What the submitter says was done to the parent; the static report checks the numbers against the files."""
 
     method: str
@@ -38,48 +38,7 @@ class Compression(_Strict):
     """Anything else that a reader should know."""
 
 
-class Normalisation(_Strict):
-    """How an image with values in [0, 1] becomes the model's input: (x - mean) / std per channel."""
-
-    mean: tuple[float, ...] = (0.0,)
-    """Per channel, or one value for all."""
-    std: tuple[float, ...] = (1.0,)
-    """Per channel, or one value for all."""
-
-    @field_validator("std")
-    @classmethod
-    def _positive(cls, std: tuple[float, ...]) -> tuple[float, ...]:
-        if min(std, default=0.0) <= 0:
-            raise ValueError("every std must be above 0")
-        return std
-
-
-class Inputs(_Strict):
-    """What the harness must know to feed the model."""
-
-    context: int | None = Field(default=None, gt=0)
-    """Language: tokens that one sequence may hold; absent: what the model's configuration says."""
-    shape: tuple[int, ...] | None = None
-    """Vision: one input without the batch dimension, e.g. [3, 32, 32]."""
-    spacing: tuple[float, ...] | None = None
-    """Segmentation: millimetres per voxel that the model expects, in the order of the spatial axes."""
-    normalisation: Normalisation | None = None
-    """Vision: absent means that the model takes values in [0, 1]."""
-    classes: int | None = Field(default=None, gt=1)
-    """Number of classes, the background counted."""
-    output: Literal["logits", "probabilities"] = "logits"
-    """What the file's last layer gives; logits go through a float64 softmax."""
-    scores: str | None = None
-    """Predictions: the .npz array, or the beginning of the columns' names, that holds the scores."""
-    calibration_scores: str | None = None
-    """Predictions: the .npz array that holds the scores of the task's calibration split."""
-    ids: str | None = None
-    """Predictions: the array or column of item ids; absent in a .npz: rows are in the data's order."""
-    data_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Predictions: digest of the data that they were made on, as records and `hallmark list` state it."""
-
-
-class Manifest(_Strict):
+class Manifest(Strict):
     """One submission: a model file, where it comes from, and what its author claims of it."""
 
     schema_version: Literal[1]
@@ -126,6 +85,15 @@ class Manifest(_Strict):
             raise ValueError(f"the name {name!r} is reserved")
         return name
 
+    @model_validator(mode="after")
+    def _inputs_of_the_kind(self) -> Self:
+        given = [name for name in _SEGMENTATION_ONLY if getattr(self.inputs, name) not in (None, ())]
+        if given and self.kind != "segmentation":
+            raise ValueError(f"inputs.{given[0]} is for segmentation; this is a {self.kind} model")
+        if self.inputs.ensemble and (self.kind == "language" or self.format == "predictions"):
+            raise ValueError("inputs.ensemble is for networks of kind segmentation or classification")
+        return self
+
     @classmethod
     def load(cls, path: Path | str) -> Manifest:
         """Read a ``submission.toml``, or the one in a folder.
@@ -154,7 +122,8 @@ class Manifest(_Strict):
 
     def fingerprint(self) -> str:
         """sha256 over what decides the model's answers: kind, format, weights' digest, inputs, operating point."""
-        decides = self.model_dump(mode="json", include={"kind", "format", "sha256", "inputs", "operating_point"})
+        decides = self.model_dump(mode="json", include={"kind", "format", "sha256", "operating_point"})
+        decides["inputs"] = self.inputs.decides()
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 
 
@@ -178,9 +147,11 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key {where!r}{guess} Allowed here: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"key {where!r} is missing"
-    given = json.dumps(first["input"], default=str)
+    message = first["msg"].removeprefix("Value error, ")
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where} = {given}: {first['msg'].removeprefix('Value error, ')}{more}"
+    if isinstance(first["input"], dict) and first["type"] == "value_error":  # of a section: it says which keys
+        return f"{where}: {message}{more}" if where else f"{message}{more}"
+    return f"{where} = {json.dumps(first['input'], default=str)}: {message}{more}"
 
 
 def _fields_at(loc: tuple[str | int, ...]) -> list[str]:

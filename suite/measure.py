@@ -5,15 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from suite import stats
 from suite.errors import Undefined
+from suite.intervals import Intervals, numbered
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER
 from suite.probes import PROBES
@@ -23,45 +19,42 @@ from suite.record import Measurement
 
 def scores(metrics: Iterable[Metric], columns: Columns, seed: int) -> list[Measurement]:
     """Every metric on these outcomes, with its interval; an undefined one is null with its reason."""
-    return [_score(metric, metric.rows(columns), seed) for metric in metrics]
+    intervals = Intervals(seed)
+    columns = {**columns, CLUSTER: numbered(columns)}  # numbers are compared faster than text, in the same order
+    drafts = [_draft(metric, columns, intervals) for metric in metrics]
+    intervals.settle()
+    return [draft() for draft in drafts]
 
 
-def _score(metric: Metric, columns: Columns, seed: int) -> Measurement:
-    clusters: NDArray[Any] = np.unique(columns[CLUSTER], return_inverse=True)[1]
+def _draft(metric: Metric, columns: Columns, intervals: Intervals) -> Callable[[], Measurement]:
+    """The measurement but for its interval."""
+    mine = metric.rows(columns)
+    n_items, n_clusters = len(mine[CLUSTER]), int(numbered(mine).max(initial=-1)) + 1
     facts: dict[str, Any] = {
         "name": metric.name,
         "unit": metric.unit,
         "higher_is_better": metric.higher_is_better,
-        "n": metric.observations(columns),
-        "n_clusters": int(clusters.max()) + 1 if len(clusters) else 0,
+        "n": metric.observations(mine),
+        "n_clusters": n_clusters,
     }
     try:
-        value = metric(columns)
+        value = metric(mine)
     except Undefined as why:
-        return Measurement(**facts, value=None, reason=str(why))
-    interval = _interval(metric, columns, clusters, seed)
-    method = None if interval.low is None else interval.method
-    if method == "bootstrap" and facts["n"] > len(clusters):  # items themselves are clusters of observations
-        method = "bootstrap-cluster"
-    return Measurement(
-        **facts, value=value, low=interval.low, high=interval.high, method=method, reason=interval.reason
-    )
+        reason = str(why)
+        return lambda: Measurement(**facts, value=None, reason=reason)
+    found = intervals.interval(metric, columns)
+    observed = facts["n"] > n_items  # items themselves are clusters of observations
 
+    def measurement() -> Measurement:
+        interval = found()
+        method = None if interval.low is None else interval.method
+        if method == "bootstrap" and observed:
+            method = "bootstrap-cluster"
+        return Measurement(
+            **facts, value=value, low=interval.low, high=interval.high, method=method, reason=interval.reason
+        )
 
-def _interval(metric: Metric, columns: Columns, clusters: NDArray[Any], seed: int) -> stats.Interval:
-    if metric.no_interval is not None:
-        return stats.Interval(None, None, "none", metric.no_interval)
-    if metric.whole is not None:
-        value_of = partial(metric.of_rows, columns)
-        return stats.interval_rows(value_of, len(clusters), clusters, seed=seed, bounds=metric.bounds)
-    return stats.interval(
-        metric.terms(columns),
-        metric.finish,
-        clusters,
-        seed=seed,
-        bounds=metric.bounds,
-        proportion=metric.proportion,
-    )
+    return measurement
 
 
 def readings(series: Series, reasons: Mapping[str, str]) -> list[Measurement]:

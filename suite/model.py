@@ -85,6 +85,21 @@ class ChoiceScores:
 
 
 @dataclass(frozen=True)
+class Attacked:
+    """The model's answer to an adversarial example that was made of one image.
+
+    Attributes:
+        probs_K: class probabilities of the adversarial example, float64.
+        clean_K: of the image itself, float64; the attack leads away from its likeliest class.
+        moved_1: largest change of a value, float64, one entry; 0 where the model gave no gradient at all.
+    """
+
+    probs_K: Float
+    clean_K: Float
+    moved_1: Float
+
+
+@dataclass(frozen=True)
 class TokenScores:
     """The model's view of T tokens, each given all tokens before it.
 
@@ -161,6 +176,26 @@ class Classifier(Protocol):
 
     def predict_proba(self, inputs: Sequence[Array]) -> list[Float]:
         """For each input (float32, the shape that the manifest declares), the K class probabilities, float64."""
+        ...
+
+
+@runtime_checkable
+class Attackable(Protocol):
+    """A classifier of images that gives gradients with respect to them."""
+
+    facts: Facts
+
+    def attacked_proba(
+        self, images: Sequence[Array], attacks: Sequence[str], eps: Sequence[float], steps: Sequence[int]
+    ) -> list[Attacked]:
+        """For each image (float32, values in [0, 1], not normalised), the answer to its adversarial example.
+
+        Args:
+            images: of one shape.
+            attacks: ``fgsm`` or ``pgd``, as `suite.formats._attack` describes them.
+            eps: largest change of a value.
+            steps: of PGD.
+        """
         ...
 
 

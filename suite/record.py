@@ -105,7 +105,7 @@ class Record(_Stored):
     protocol: str
     """How the task was scored, where the same data can be scored in several ways."""
     data_sha256: str
-    """Digest of the task's data."""
+    """Digest of the task's data; empty where an imported record's source does not state it."""
     generated_data: bool
     """The data came from a generator of this package, not from the world."""
     machine: Machine

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from suite.child import Child
 from suite.errors import AnswerError, UnitError
 from suite.manifest import Kind
-from suite.model import Array, ChoiceScores, Encoded, Facts, Float, Ints, Model, Span, TokenScores
+from suite.model import Array, Attacked, ChoiceScores, Encoded, Facts, Float, Ints, Model, Span, TokenScores
 
 SUM_TOLERANCE = 1e-3
 _LOGPROB_SLACK = 1e-4
@@ -124,6 +124,20 @@ class RemoteClassifier(_Remote):
             return _probabilities(i, _array(i, answer, "f", ndim=1)).astype(np.float64)
 
         return self._ask("predict_proba", check, list(inputs))
+
+    def attacked_proba(
+        self, images: Sequence[Array], attacks: Sequence[str], eps: Sequence[float], steps: Sequence[int]
+    ) -> list[Attacked]:
+        """See `suite.model.Attackable.attacked_proba`."""
+
+        def check(i: int, answer: Any) -> Attacked:
+            found = [_array(i, _field(i, answer, name), "f", ndim=1) for name in ("probs_K", "clean_K", "moved_1")]
+            if found[0].shape != found[1].shape or found[2].shape != (1,):
+                raise AnswerError(f"the answer has shapes {[part.shape for part in found]}", i)
+            probs, clean = (_probabilities(i, part).astype(np.float64) for part in found[:2])
+            return Attacked(probs, clean, found[2].astype(np.float64))
+
+        return self._ask("attacked_proba", check, list(images), list(attacks), list(eps), list(steps))
 
 
 class RemoteSegmenter(_Remote):

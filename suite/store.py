@@ -7,9 +7,7 @@ ever overwritten, so folders of records from several machines merge by copying.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from suite import outcomes, record
-from suite.errors import InfrastructureError, InputError
+from suite.disk import disk_errors, link, sync_folder, write_synced
+from suite.errors import InputError
 from suite.record import Record
 
 if TYPE_CHECKING:
@@ -97,8 +96,8 @@ class Journal:
         content = outcomes.to_parquet(table)
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            _write_synced(self._folder / f"{number:07d}.parquet", content)
-            _sync_folder(self._folder)
+            write_synced(self._folder / f"{number:07d}.parquet", content)
+            sync_folder(self._folder)
         return outcomes.from_parquet(content, f"batch {number}")
 
     def stage(self, files: Mapping[str, bytes]) -> None:
@@ -108,10 +107,10 @@ class Journal:
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir(parents=True)
             for number, content in enumerate(files.values()):
-                _write_synced(building / str(number), content)
-            _write_synced(building / "plan.json", json.dumps(list(files)).encode())
+                write_synced(building / str(number), content)
+            write_synced(building / "plan.json", json.dumps(list(files)).encode())
             building.rename(ready)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
 
     def staged(self) -> list[tuple[Path, str]]:
         """Staged files and their relative destinations, in the order to link them; empty when nothing is staged."""
@@ -182,6 +181,21 @@ class Store:
         self.finish(journal)
         return self.root / folder / f"{stem}.json"
 
+    def add(self, new: Record, tables: Mapping[str, bytes]) -> Path:
+        """Publish a record that cost no work to make; the JSON comes last. The caller calls ``os.sync`` after many."""
+        content = record.write(new)
+        day = new.provenance.started[:10].replace("-", "")
+        folder = self.root / folder_name(new.manifest.name) / folder_name(new.task)
+        path = folder / f"{day}-{record.content_digest(content)[:12]}.json"
+        if path.exists():
+            return path
+        with disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            for suffix, table in tables.items():
+                write_synced(path.with_suffix(suffix), table, sync=False)
+            write_synced(path, content, sync=False)
+        return path
+
     def finish(self, journal: Journal) -> None:
         """Link a staged set into place, if there is one, and clear the journal."""
         staged = journal.staged()
@@ -191,8 +205,8 @@ class Store:
             for source, name in staged:
                 target = self.root / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _link(source, target)
-                _sync_folder(target.parent)
+                link(source, target)
+                sync_folder(target.parent)
         journal.clear()
 
     def describe_task(self, name: str, facts: Mapping[str, Any]) -> None:
@@ -203,7 +217,7 @@ class Store:
             return
         with disk_errors(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_synced(path, content)
+            write_synced(path, content)
 
 
 def load(path: Path) -> Stored:
@@ -236,17 +250,6 @@ def readable(paths: Iterable[Path], on_problem: Callable[[Path, str], None]) -> 
     return found
 
 
-@contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden folder into one line with exit code 5."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "free some space and run the same command again; finished work is kept" if full else "check the folder"
-        raise InfrastructureError(f"cannot write under {where}: {error.strerror}; {advice}") from None
-
-
 def _checked_table(path: Path, expected: str | None) -> pa.Table:
     if expected is None:
         raise InputError(f"{path.with_suffix('.json')} keeps no outcomes (imported records may lack them)")
@@ -263,36 +266,3 @@ def _checked_table(path: Path, expected: str | None) -> pa.Table:
 def folder_name(name: str) -> str:
     """A task or submission name as a folder name: percent-encoded, never hidden, never a way out."""
     return quote(name, safe="").replace(".", "%2E", 1) if name.startswith(".") else quote(name, safe="")
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    """Write to a temporary name, sync, rename: the file is whole or absent."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        return  # the name holds the content's digest: it is the same file
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EXDEV):
-            raise
-        _write_synced(target, source.read_bytes())  # a file system without hard links
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

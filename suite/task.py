@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from suite.data import Dataset
 from suite.manifest import Inputs, Kind, Manifest
-from suite.metrics.base import Metric
+from suite.metrics.base import Columns, Metric
+from suite.metrics.frame import Framed
 from suite.model import Signature
 from suite.overlay import Picture
 
@@ -64,8 +65,12 @@ class Task(abc.ABC, Generic[ModelT]):
         title: one line for people.
         kind: which models it takes.
         metrics: every number that it reports; `primary` names the one to rank on.
+        framed: which of them it reports by groups too, and by which; the groups are those that the outcomes hold.
         dataset: pinned data.
         masked: it takes masked language models instead of causal ones.
+        attacks: it asks for adversarial examples, so it takes only formats that give gradients.
+        packages: distributions, beyond those that every score needs, that can change its numbers.
+        extra: the optional dependency group that brings them; empty for the core install.
         calibrates: how a temperature is fitted on those examples that are a calibration split: ``nll`` (the least NLL)
             or ``ece-grid`` (Mukhoti 2020, see `suite.metrics.temperature`); empty without such a split.
         beside_parent: it asks the submission and its parent together, so its model is a `Beside` of the two.
@@ -80,8 +85,12 @@ class Task(abc.ABC, Generic[ModelT]):
     metrics: tuple[Metric, ...]
     primary: str
     dataset: Dataset
+    framed: Framed = Framed()
     masked: ClassVar[bool] = False
     beside_parent: ClassVar[bool] = False
+    attacks: ClassVar[bool] = False
+    packages: tuple[str, ...] = ()
+    extra: ClassVar[str] = ""
     calibrates: str = ""
     batch_size: int = 32
     chance: float | None = None
@@ -122,6 +131,11 @@ class Task(abc.ABC, Generic[ModelT]):
         """Digest of the data as records state it: the pinned one, else that of what was found."""
         return self.dataset.content_sha256
 
+    def scored(self, columns: Columns) -> tuple[Metric, ...]:
+        """Every metric on these outcomes: `metrics`, then those by group that are not among them already."""
+        named = {metric.name for metric in self.metrics}
+        return (*self.metrics, *(metric for metric in self.framed.of(columns) if metric.name not in named))
+
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Why this model cannot take this task, or ``None``; asked before any unit starts.
 
@@ -151,6 +165,7 @@ class Task(abc.ABC, Generic[ModelT]):
                 m.name: {"unit": m.unit, "higher_is_better": m.higher_is_better, "reference": m.reference}
                 for m in self.metrics
             },
+            **({"framed": self.framed.description()} if self.framed != Framed() else {}),
         }
 
 

@@ -160,7 +160,7 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         every: also what is said of single classes and groups, where a record has more than `MANY` measurements.
     """
     known = tasks.get(stored.record.task)
-    paired = beside_parent(stored, store, known.metrics if known else ())
+    paired = beside_parent(stored, store, known.scored if known else ())
     lines = [headline(stored.record)]
     if isinstance(paired, Paired):
         lines.append(f"beside its parent {paired.parent.record.manifest.name} ({paired.parent.path.name})")

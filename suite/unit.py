@@ -14,7 +14,7 @@ import suite
 from suite import beside, machine
 from suite.errors import AbsentDataError, InputError, unknown
 from suite.files import total_bytes, unsafe_files
-from suite.formats import LOADERS
+from suite.formats import LOADERS, loader_for
 from suite.formats.base import Description, Loader
 from suite.manifest import canonical_json
 from suite.model import common_context
@@ -111,7 +111,7 @@ class Unit:
         """Versions of the packages that compute, this one included."""
         extra = LANGUAGE_PACKAGES if self.task.kind == "language" else ()
         above = self.parent.loader.packages if self.parent else ()
-        names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra})
+        names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra, *self.task.packages})
         own = {"python": platform.python_version(), "hallmark-bench": suite.__version__}
         return own | {name: version for name in names if (version := _version(name)) != "absent"}
 
@@ -182,7 +182,7 @@ def loader_of(submission: Submission) -> Loader:
         raise InputError(
             f"{submission.name}: format {manifest.format!r} needs {', '.join(absent)}: pip install '{how}'"
         )
-    return loader
+    return loader_for(manifest.format, manifest.inputs)
 
 
 def refusals(submission: Submission, weights: Path) -> list[str]:
@@ -248,6 +248,12 @@ def _of_another_kind(prepared: Prepared, task: AnyTask) -> str | None:
     if task.kind == "language" and task.masked != masked:
         wants, has = ("masked", "a causal one") if task.masked else ("causal", "a masked one")
         return f"task {task.name!r} is for {wants} language models; {manifest.name} is {has}"
+    if task.attacks and not prepared.loader.gradients:
+        able = "/".join(name for name, loader in LOADERS.items() if loader.gradients)
+        return (
+            f"task {task.name!r} attacks along gradients; {manifest.name} does not fit: its format {manifest.format} "
+            f"gives no gradients; score it as {able}"
+        )
     if task.beside_parent and manifest.parent is None:
         return (
             f"task {task.name!r} compares a model with its parent and {manifest.name} has none; "
@@ -267,17 +273,21 @@ def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
     different = None if parent is None else beside.other_tokens(prepared.weights, parent.weights)
     if different:
         raise InputError(f"{manifest.name} does not fit task {task.name!r}: {different}")
+    absent = [name for name in task.packages if _version(name) == "absent"]
+    if absent:
+        how = f"hallmark-bench[{task.extra}]" if task.extra else " ".join(absent)
+        raise AbsentDataError(f"task {task.name!r} needs {', '.join(absent)}: pip install '{how}'")
     missing = task.dataset.missing()
     if missing and task.dataset.hub is None:
         raise AbsentDataError(f"the data of task {task.name!r} is not here: {missing}; it needs {_needs(task)}")
-    if missing or not task.dataset.content_sha256:  # nothing pinned: what is found decides the unit's key
+    if missing or not task.dataset.content_sha256 or not task.dataset.files:  # no pinned files: the task looks itself
         task.fetch()
     task.dataset.check_files()
     return parent
 
 
 def _needs(task: AnyTask) -> str:
-    files = ", ".join(f"{task.dataset.name}/{name}" for name in task.dataset.files)
+    files = ", ".join(f"{task.dataset.name}/{name}" for name in task.dataset.files or ("",))
     return f"{files} under $HALLMARK_DATA"
 
 

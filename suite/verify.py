@@ -15,6 +15,7 @@ from suite.store import Store, Stored, folder_name, readable
 from suite.task import AnyTask
 
 REL_TOLERANCE = 1e-9
+_NOT_INSTALLED = " is not installed: pip install "  # the reason of a number that a package of an extra computes
 
 
 def selected(
@@ -100,14 +101,15 @@ def _contradictions(stored: Stored, task: AnyTask) -> list[str]:
 
 def _recomputed(stored: Stored, task: AnyTask) -> dict[str, Measurement]:
     columns = outcomes.to_columns(stored.outcomes())
-    gone = outcomes.lacking((name for metric in task.metrics for name in metric.needs), columns)
+    needed = (name for metric in (*task.metrics, *task.framed.metrics) for name in metric.needs)
+    gone = outcomes.lacking(needed, columns)
     if gone is not None:
         raise InputError(
             f"its outcomes have no column {gone}, which {stored.record.task} needs: changed, or run it again"
         )
     series = _series(stored)
     why_not = {m.name: m.reason for m in stored.record.measurements if m.value is None and m.reason}
-    fresh = measure.scores(task.metrics, columns, stored.record.seed) + measure.readings(series, {})
+    fresh = measure.scores(task.scored(columns), columns, stored.record.seed) + measure.readings(series, {})
     found = {m.name: m for m in fresh}
     for name, reason in why_not.items():  # a probe that could not read then: its reason cannot be recomputed here
         if measure.reading_named(name) and found[name].value is None:
@@ -126,6 +128,8 @@ def _series(stored: Stored) -> Series:
 
 
 def _differences(old: Measurement, new: Measurement) -> list[str]:
+    if any(_NOT_INSTALLED in (one.reason or "") for one in (old, new)):  # here or there: nothing to compare
+        return []
     found = []
     for field in Measurement.model_fields:
         a, b = getattr(old, field), getattr(new, field)

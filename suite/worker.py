@@ -24,10 +24,10 @@ import numpy as np
 
 from suite.data import first_line
 from suite.errors import HallmarkError
-from suite.formats import LOADERS
+from suite.formats import LOADERS, loader_for
 from suite.formats.base import Place
 from suite.manifest import Inputs
-from suite.model import ChoiceScores, Encoded, Model, TokenScores
+from suite.model import Attacked, ChoiceScores, Encoded, Model, TokenScores
 from suite.probes.memory import rss_bytes
 from suite.wire import Closed, Wire
 
@@ -41,6 +41,7 @@ METHODS = frozenset(
         "distributions",
         "pseudo_logprobs",
         "predict_proba",
+        "attacked_proba",
         "segment",
         "given",
     }
@@ -67,9 +68,9 @@ def main(descriptor: int, parent: int) -> None:
 
 
 def _load(order: dict[str, Any]) -> Model:
-    loader = LOADERS[order["format"]]
+    inputs = Inputs.model_validate(order["inputs"])
     place = Place(device=order["device"], threads=order["threads"])
-    return loader.load(Path(order["weights"]), order["kind"], Inputs.model_validate(order["inputs"]), place)
+    return loader_for(order["format"], inputs).load(Path(order["weights"]), order["kind"], inputs, place)
 
 
 def _answer(wire: Wire, model: Model, call: dict[str, Any]) -> None:
@@ -108,7 +109,7 @@ def _guarded(wire: Wire, function: Any, *arguments: Any) -> Any:
 
 
 def _plain(answer: Any) -> Any:
-    if isinstance(answer, (Encoded, ChoiceScores, TokenScores)):
+    if isinstance(answer, (Attacked, Encoded, ChoiceScores, TokenScores)):
         return {field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)}
     return answer if isinstance(answer, str) else np.asarray(answer)
 

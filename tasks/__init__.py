@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from suite.errors import InputError
 from suite.task import AnyTask
-from tasks import classification, corpora, distance, embedded, labels, lm_eval, perplexity
+from tasks import (
+    classification,
+    corpora,
+    distance,
+    embedded,
+    image_sets,
+    keywords,
+    labels,
+    lm_eval,
+    medical,
+    perplexity,
+    shifted,
+    tabular,
+)
+from tasks import own as own_data
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
 
 _ALL: tuple[AnyTask, ...] = (
@@ -20,6 +35,11 @@ _ALL: tuple[AnyTask, ...] = (
     *corpora.ALL,
     classification.CIFAR10_100,
     labels.CIFAR10_LABELS,
+    *medical.ALL,
+    keywords.MLPERF_TINY_KWS,
+    tabular.ADULT_TASK,
+    tabular.GERMAN_TASK,
+    *image_sets.ALL,
     distance.GENERATED,
     distance.WIKITEXT2,
     bbq.BBQ,
@@ -28,6 +48,7 @@ _ALL: tuple[AnyTask, ...] = (
     winobias.WINOBIAS,
     winogender.WINOGENDER,
     stereoset.STEREOSET,
+    *shifted.ALL,
 )
 
 
@@ -37,6 +58,12 @@ class Registry(Mapping[str, AnyTask]):
     def __init__(self, own: Iterable[AnyTask]) -> None:
         self._own = {task.name: task for task in own}
         self._found: dict[str, AnyTask] = {}
+
+    def beside(self, more: Iterable[AnyTask]) -> Registry:
+        """These tasks and more of them."""
+        made = Registry([*self._own.values(), *more])
+        made._found = self._found
+        return made
 
     def __getitem__(self, name: str) -> AnyTask:
         """The task; `InputError` for an lm-eval task that does not exist or cannot be had here."""
@@ -67,6 +94,25 @@ TASKS = Registry(_ALL)
 if len(TASKS) != len(_ALL):
     raise RuntimeError("two tasks bear the same name")
 
+
+def load(path: Path) -> AnyTask:
+    """The task on a user's data that a TOML file describes.
+
+    Raises:
+        InputError: the file, or what it names, is wrong; or one of our tasks has its name.
+    """
+    task = own_data.load(path)
+    if task.name in TASKS:
+        raise InputError(f"{path}: name = {task.name!r} is a task of Hallmark already; give the data set another name")
+    return task
+
+
+def known_in(folder: Path, own: Sequence[AnyTask] = ()) -> Registry:
+    """All tasks: ours, these on users' data, and others that runs described in a folder (``results/tasks``)."""
+    more = {**own_data.restored(folder), **{task.name: task for task in own}}
+    return TASKS.beside(task for name, task in more.items() if name not in TASKS)
+
+
 _ZERO_SHOT = tuple(
     f"{lm_eval.PREFIX}{name}" for name in ("piqa", "winogrande", "hellaswag", "arc_easy", "arc_challenge")
 )
@@ -76,7 +122,7 @@ _LAW = ("mmlu_professional_law", "mmlu_jurisprudence", "mmlu_international_law")
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("generated-text", "generated-choices", "digits", "generated-volumes"),
-    "mirror": ("tinystories", "wikitext2", "cifar10-100"),
+    "mirror": ("tinystories", "wikitext2", "cifar10-100", "mlperf-tiny-kws", "adult", "german-credit"),
     "slicegpt": ("wikitext2", *_ZERO_SHOT),
     "language": ("wikitext2", *_ZERO_SHOT, *(f"{lm_eval.PREFIX}{name}" for name in _KNOWLEDGE)),
     "bias": ("bbq", "crows-pairs", "crows-pairs-mlm", "winobias", "winogender", "stereoset"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,26 +11,29 @@ import numpy as np
 from suite.data import Dataset, Hub, check
 from suite.errors import AnswerError
 from suite.manifest import Inputs, Kind, Manifest
-from suite.metrics.base import Metric
-from suite.metrics.calibration import ECE_15
-from suite.metrics.classification import ACCURACY, BRIER, NLL, outcomes
+from suite.metrics.classification import outcomes
 from suite.model import Classifier, Signature
 from suite.task import Example, Row, Task
 from tasks.generators import digits
+from tasks.metric_sets import KNOWN, NOVEL, PART, Measured, classification_metrics, framed
 from tasks.vision import misfit, normalise
 
-METRICS: tuple[Metric, ...] = (ACCURACY, NLL, BRIER, ECE_15)
-CIFAR10_CLASSES = 10
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def as_it_is(given: Any) -> Any:
+    """How an input is read that is an array already."""
+    return given
 
 
 class Classification(Task[Classifier]):
-    """Images [C, H, W] with values in [0, 1], normalised as the manifest declares.
+    """Arrays, normalised as the manifest declares: images [C, H, W] with values in [0, 1], features [F], ...
 
-    Protocol ``native``: every image at its own size, no augmentation.
+    What it reports is `tasks.metric_sets.classification_metrics`. An item of none of the classes has the label -1: it
+    is scored for novelty alone.
     """
 
     kind: ClassVar[Kind] = "classification"
-    metrics: tuple[Metric, ...] = METRICS
     primary = "accuracy"
 
     def __init__(  # noqa: PLR0913 - a declaration, always by keyword
@@ -40,38 +44,67 @@ class Classification(Task[Classifier]):
         version: str,
         dataset: Dataset,
         shape: tuple[int, ...],
-        classes: int,
+        measured: Measured,
         load: Callable[[], Iterable[Example]],
+        protocol: str = "native",
+        read: Callable[[Any], Any] = as_it_is,
     ) -> None:
         self.name, self.title, self.version, self.dataset = name, title, version, dataset
-        self._shape, self._classes, self._load = shape, classes, load
-        self.chance = 1 / classes
+        self._shape, self._load, self._protocol, self._read = shape, load, protocol, read
+        self._measured = replace(measured, scaled=bool(self.calibrates))
+        self.metrics, self.framed = classification_metrics(self._measured), framed(self._measured)
+        self.chance = 1 / len(measured.classes)
 
     def fetch(self) -> None:
         """Read the data once."""
         next(iter(self._load()))
 
     def protocol(self, context: int | None, bos: bool = True) -> str:
-        """One way only."""
-        return "native"
+        """How an input comes about: ``native``, at its own size, or as the task says."""
+        return self._protocol
 
     def examples(self, model: Classifier) -> Sequence[Example]:
-        """All images with their labels."""
+        """All items with their labels."""
         return list(self._load())
 
     def ask(self, model: Classifier, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
-        """Class probabilities of each normalised image."""
-        return model.predict_proba([normalise(image, spec.normalisation) for image in inputs])
+        """Class probabilities of each normalised input."""
+        return model.predict_proba([normalise(self._read(given), spec.normalisation) for given in inputs])
 
     def row(self, example: Example, answer: Any) -> Row:
-        """Probabilities, label, and what follows from them."""
-        if len(answer) != self._classes:
-            raise AnswerError(f"the model answers {len(answer)} classes, the task has {self._classes}")
-        return outcomes(answer, example.label)
+        """The columns of `suite.metrics.classification.outcomes`, and how novel the item looks where that is asked."""
+        classes = len(self._measured.classes)
+        if len(answer) != classes:
+            raise AnswerError(f"the model answers {len(answer)} classes, the task has {classes}")
+        found = outcomes(answer, example.label)
+        if self._measured.novelty:
+            part = NOVEL if example.label < 0 else KNOWN
+            return found | {PART: part, "novelty": 1.0 - found["confidence"]}
+        return found
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Shapes and classes, as the manifest declares them and as the file states them."""
-        return misfit(manifest, signature, self._shape, (self._classes,))
+        classes = len(self._measured.classes)
+        if manifest.format == PREDICTIONS:
+            return predictions_misfit(manifest, classes, self.data_sha256())
+        return misfit(manifest, signature, self._shape, (classes,))
+
+    def description(self) -> dict[str, Any]:
+        """The task's, with the names of its classes."""
+        return super().description() | {"classes": list(self._measured.classes)}
+
+
+PREDICTIONS = "predictions"
+
+
+def predictions_misfit(manifest: Manifest, classes: int, data_sha256: str) -> str | None:
+    """Why a file of predictions is not of such a task, or None."""
+    declared = manifest.inputs
+    if declared.classes is not None and declared.classes != classes:
+        return f"it has {declared.classes} classes, the task {classes}"
+    if declared.data_sha256 is not None and declared.data_sha256 != data_sha256:
+        return f"its predictions are of data {declared.data_sha256[:12]}, the task's is {data_sha256[:12]}"
+    return None
 
 
 _CIFAR10_100 = Dataset(
@@ -116,19 +149,19 @@ def _digits() -> Iterable[Example]:
 DIGITS = Classification(
     name="digits",
     title="Handwritten digits, 8 x 8 pixels",
-    version="1",
+    version="2",
     dataset=_DIGITS,
     shape=digits.SHAPE,
-    classes=len(digits.CLASSES),
+    measured=Measured(digits.CLASSES),
     load=_digits,
 )
 
 CIFAR10_100 = Classification(
     name="cifar10-100",
     title="The first 100 test images of CIFAR-10",
-    version="1",
+    version="2",
     dataset=_CIFAR10_100,
     shape=(3, 32, 32),
-    classes=CIFAR10_CLASSES,
+    measured=Measured(CIFAR10_CLASSES),
     load=_cifar10_100,
 )

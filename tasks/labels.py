@@ -11,13 +11,10 @@ import numpy as np
 from suite.data import Dataset
 from suite.errors import UnitError
 from suite.manifest import Inputs, Manifest
-from suite.metrics.base import Metric
-from suite.metrics.calibration import ECE_15
-from suite.metrics.classification import ACCURACY, BRIER, NLL
-from suite.metrics.temperature import ECE_15_SCALED, NLL_SCALED, TEMPERATURE
 from suite.model import Classifier, Signature
 from suite.task import Example
-from tasks.classification import CIFAR10_CLASSES, Classification
+from tasks.classification import CIFAR10_CLASSES, PREDICTIONS, Classification
+from tasks.metric_sets import Measured
 
 _FILE = "cifar10_resnet50_logits.npz"
 _RESNET50 = Dataset(
@@ -37,7 +34,6 @@ class LabelsOnly(Classification):
     """
 
     calibrates = "ece-grid"  # as the project that published these logits did
-    metrics: tuple[Metric, ...] = (ACCURACY, NLL, BRIER, ECE_15, TEMPERATURE, NLL_SCALED, ECE_15_SCALED)
     batch_size = 1000
 
     def protocol(self, context: int | None, bos: bool = True) -> str:
@@ -46,14 +42,9 @@ class LabelsOnly(Classification):
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Only predictions fit, of the same classes and the same data."""
-        if manifest.format != "predictions":
+        if manifest.format != PREDICTIONS:
             return 'it has labels only; a submission with format = "predictions" can be scored on it'
-        declared = manifest.inputs
-        if declared.classes is not None and declared.classes != self._classes:
-            return f"it has {declared.classes} classes, the task {self._classes}"
-        if declared.data_sha256 is not None and declared.data_sha256 != self.data_sha256():
-            return f"its predictions are of data {declared.data_sha256[:12]}, the task's is {self.data_sha256()[:12]}"
-        return None
+        return super().misfit(manifest, signature)
 
     def ask(self, model: Classifier, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
         """Never: predictions are looked up."""
@@ -71,9 +62,9 @@ def _cifar10() -> Iterable[Example]:
 CIFAR10_LABELS = LabelsOnly(
     name="cifar10-labels",
     title="CIFAR-10 test set, predictions only, with a calibration split",
-    version="1",
+    version="2",
     dataset=_RESNET50,
     shape=(),
-    classes=CIFAR10_CLASSES,
+    measured=Measured(CIFAR10_CLASSES),
     load=_cifar10,
 )

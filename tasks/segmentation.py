@@ -16,13 +16,15 @@ from suite.metrics.scoring import Scoring
 from suite.model import Segmenter, Signature
 from suite.overlay import Picture
 from suite.task import Example, Row, Task
+from tasks.inference import misfit, segment
 from tasks.pictures import sliced
 from tasks.scans import Image, Reference
-from tasks.vision import misfit, normalise
 
 
 class Segmentation(Task[Segmenter]):
     """Images of two or three spatial axes, scored by every metric of what is declared of them.
+
+    `tasks.inference` prepares, cuts and blends as the manifest says.
 
     An example's input is an `Image` or its pixels [C, (D,) H, W]; its label is a `Reference`.
     Protocol ``native/argmax``: the most probable class of each voxel, on the image's own grid.
@@ -115,9 +117,8 @@ class Segmentation(Task[Segmenter]):
         return list(self._load())
 
     def ask(self, model: Segmenter, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
-        """Probabilities of every voxel of each normalised image."""
-        pixels = [image.pixels if isinstance(image, Image) else image for image in inputs]
-        return model.segment([normalise(one, spec.normalisation) for one in pixels])
+        """Probabilities of every voxel of each image."""
+        return segment(model, inputs, spec)
 
     def row(self, example: Example, answer: Any) -> Row:
         """Counts and sums per class; no masks are kept."""
@@ -143,8 +144,7 @@ class Segmentation(Task[Segmenter]):
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Shapes and classes, as the manifest declares them and as the file states them."""
-        classes = 1 + len(self.scoring.classes)
-        return misfit(manifest, signature, self._shape, (classes, *self._shape[1:]))  # type: ignore[arg-type]
+        return misfit(manifest, signature, self._shape, 1 + len(self.scoring.classes))
 
     def description(self) -> dict[str, Any]:
         """With what is scored, so that the metrics can be made again from it."""

@@ -14,13 +14,14 @@ PACKAGES = ("suite", "tasks", "leaderboard")
 MODULES = [path for package in PACKAGES for path in sorted((REPOSITORY / package).rglob("*.py"))]
 HEAVY = {
     *("torch", "transformers", "onnx", "onnxruntime", "sklearn", "skimage", "datasets", "pyarrow", "pandas"),
-    "streamlit",
+    *("streamlit", "nibabel", "PIL"),
 }
 
 # module prefix -> prefixes of our own modules that it may import
 ALLOWED = {
     "suite.errors": (),
-    "suite.manifest": ("suite.errors",),
+    "suite.inputs": ("suite.errors",),
+    "suite.manifest": ("suite.errors", "suite.inputs"),
     "suite.record": ("suite.errors", "suite.manifest"),
     "suite.stats": ("suite.errors",),
     "suite.paired": ("suite.errors", "suite.stats"),
@@ -34,7 +35,8 @@ ALLOWED = {
     "suite.metrics": ("suite.errors", "suite.masks", "suite.metrics", "suite.outcomes", "suite.stats"),
     "suite.overlay": (),
     "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model", "suite.overlay"),
-    "suite.store": ("suite.errors", "suite.record", "suite.outcomes"),
+    "suite.store": ("suite.errors", "suite.disk", "suite.record", "suite.outcomes"),
+    "suite.disk": ("suite.errors",),
     "suite.engine": ("suite.errors", "suite.data", "suite.metrics", "suite.model", "suite.engine"),
     "suite.formats": (
         *("suite.errors", "suite.manifest", "suite.model", "suite.files", "suite.formats", "suite.fakes"),
@@ -47,11 +49,12 @@ ALLOWED = {
     ),
     "tasks": (
         *("suite.task", "suite.model", "suite.metrics", "suite.data", "suite.engine.lm_eval"),
-        *("suite.errors", "suite.manifest", "suite.overlay", "tasks"),
+        *("suite.errors", "suite.inputs", "suite.manifest", "suite.overlay", "tasks"),
     ),
+    "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
-        *("suite.check", "suite.queue", "suite.errors", "suite.index", "leaderboard"),
+        *("suite.check", "suite.queue", "suite.errors", "suite.index", "suite.metrics.probit", "leaderboard"),
     ),
 }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import REAL, Ran
+
+from suite.manifest import Manifest
 
 Hallmark = Callable[..., Ran]
 
@@ -51,3 +54,16 @@ def test_the_resnets_in_both_formats(hallmark: Hallmark, mirror: Path, net: str,
 def test_every_manifest_of_the_mirror_checks(hallmark: Hallmark, mirror: Path) -> None:
     ran = hallmark("check", *sorted(p.parent for p in REAL.glob("*/submission.toml")))
     assert (ran.code, ran.err) == (0, "")
+
+
+def test_the_hippocampus_templates_are_manifests_that_fit_their_recipe() -> None:
+    """Training them takes minutes: README.md beside them says how."""
+    tree = ast.parse((REAL / "hippocampus" / "recipe.py").read_text())
+    said = {
+        n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+    }
+    names, patch = ast.literal_eval(said["NAMES"]), ast.literal_eval(said["PATCH"])
+    manifests = [Manifest.load(REAL / "hippocampus" / name) for name in names]
+    assert [m.inputs.patch for m in manifests] == [patch] * 3
+    assert len({m.inputs.model_dump_json() for m in manifests}) == 1
+    assert [m.parent for m in manifests] == [None, names[0], names[0]]

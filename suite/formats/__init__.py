@@ -6,15 +6,23 @@ Importing this package imports no model runtime; each loader imports its own whe
 from __future__ import annotations
 
 from suite.formats.base import Description, Loader, Place, Signature
+from suite.formats.ensemble import Ensemble
 from suite.formats.fake import Fake
 from suite.formats.hf import Transformers
 from suite.formats.onnx_format import Onnx
 from suite.formats.predictions import Predictions
 from suite.formats.torch_export import TorchExport
+from suite.manifest import Inputs
 
 _ALL: tuple[Loader, ...] = (Transformers(), Onnx(), TorchExport(), Predictions(), Fake())
 
 LOADERS: dict[str, Loader] = {loader.name: loader for loader in _ALL}
 """The formats that a manifest may name."""
 
-__all__ = ["LOADERS", "Description", "Loader", "Place", "Signature"]
+
+def loader_for(name: str, inputs: Inputs) -> Loader:
+    """The loader of a format, or that of several of its files where the inputs name an ensemble."""
+    return Ensemble(LOADERS[name], inputs.ensemble) if inputs.ensemble else LOADERS[name]
+
+
+__all__ = ["LOADERS", "Description", "Loader", "Place", "Signature", "loader_for"]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import AnswerError, UnitError
+from suite.formats._attack import Gradable, Target, adversarial, normalised
 from suite.manifest import Inputs, Kind
-from suite.model import Array, Facts, Float, Model
+from suite.model import Array, Attacked, Facts, Float, Model
 
 Forward = Callable[[NDArray[np.float32]], Array]
 """A float32 batch [B, ...] to the file's first output [B, K, ...]."""
@@ -31,12 +32,16 @@ class _Network:
         inputs: the manifest's input section.
         facts: observed facts.
         batch: the batch size that the file fixes, ``None`` if any will do.
+        gradable: the same network as torch computes it, where gradients are to be had.
+        device: where `gradable` computes.
     """
 
     forward: Forward
     inputs: Inputs
     facts: Facts
     batch: int | None = field(default=None)
+    gradable: Gradable | None = field(default=None)
+    device: str = field(default="cpu")
 
     def probabilities(self, items: Sequence[Array]) -> list[Array]:
         """For each item, its probabilities [K, ...], in the dtype that the softmax was taken in (float64)."""
@@ -108,6 +113,38 @@ class VisionClassifier(_Network):
             raise UnitError(f"a classifier gives [batch, classes], this file gives [batch, {_axes(answers[0])}]")
         return answers
 
+    def attacked_proba(
+        self, images: Sequence[Array], attacks: Sequence[str], eps: Sequence[float], steps: Sequence[int]
+    ) -> list[Attacked]:
+        """See `suite.model.Attackable.attacked_proba`.
+
+        Raises:
+            UnitError: the file's format gives no gradients.
+        """
+        if self.gradable is None:
+            raise UnitError("this format gives no gradients, so the model cannot be attacked")
+        clean_B = np.stack([np.asarray(image, dtype=np.float32) for image in images])
+        changed_B = clean_B.copy()
+        wanted = list(zip(attacks, eps, steps, strict=True))
+        for one in sorted(set(wanted)):
+            at = [index for index, other in enumerate(wanted) if other == one]
+            changed_B[at] = self._adversarial(clean_B[at], *one)
+        how = self.inputs.normalisation
+        before, after = (self.predict_proba(list(normalised(images_B, how))) for images_B in (clean_B, changed_B))
+        moved_B1 = np.abs(changed_B.astype(np.float64) - clean_B).reshape(len(clean_B), -1).max(axis=1, keepdims=True)
+        return [Attacked(*parts) for parts in zip(after, before, moved_B1, strict=True)]
+
+    def _adversarial(self, images_B: Array, attack: str, eps: float, steps: int) -> Array:
+        """Of one attack; a batch size that the file fixes is filled up with the last image."""
+        fixed, given = self.batch, len(images_B)
+        size = fixed or _BATCH_ITEMS
+        if fixed is not None and given % fixed:
+            images_B = np.concatenate([images_B, np.repeat(images_B[-1:], fixed - given % fixed, axis=0)])
+        if self.gradable is None:
+            raise UnitError("this format gives no gradients")
+        target = Target(self.gradable, self.inputs, size, self.device)
+        return adversarial(target, images_B, attack, eps, steps)[:given]
+
 
 @dataclass
 class VisionSegmenter(_Network):
@@ -127,6 +164,11 @@ def network(kind: Kind, forward: Forward, inputs: Inputs, facts: Facts, batch: i
     if kind == "segmentation":
         return VisionSegmenter(forward, inputs, facts, batch)
     return VisionClassifier(forward, inputs, facts, batch)
+
+
+def with_gradients(model: Model, gradable: Gradable, device: str) -> Model:
+    """The same model, which can be attacked too if it is a classifier."""
+    return replace(model, gradable=gradable, device=device) if isinstance(model, VisionClassifier) else model
 
 
 def _softmax(logits: Float) -> Float:

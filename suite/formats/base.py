@@ -64,6 +64,7 @@ class Loader(Protocol):
         kinds: model kinds that it can load.
         packages: distributions whose versions can change an answer; they are part of the unit key.
         extra: the optional dependency group that brings its packages, ``None`` for the core install.
+        gradients: its classifiers give gradients with respect to their input, so that they can be attacked.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Loader(Protocol):
     kinds: tuple[Kind, ...]
     packages: tuple[str, ...]
     extra: str | None
+    gradients: bool
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse these files, each one line; empty when there are none. Never runs or unpickles them."""

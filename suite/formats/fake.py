@@ -20,6 +20,7 @@ class Fake:
     kinds: tuple[Kind, ...] = KINDS
     packages: tuple[str, ...] = ("numpy",)
     extra: str | None = None
+    gradients = False
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the file: not JSON, or no fake named."""

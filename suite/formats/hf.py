@@ -17,6 +17,7 @@ from suite.engine import check
 from suite.engine.runtime import transformers_forward
 from suite.errors import HallmarkError, InputError, UnitError
 from suite.formats import _masked, _safetensors, _vision
+from suite.formats._attack import Gradable
 from suite.formats._errors import one_line
 from suite.formats._generate import caching
 from suite.formats._language import CausalModel, Runtime
@@ -58,6 +59,7 @@ class Transformers:
     kinds: tuple[Kind, ...] = KINDS
     packages: tuple[str, ...] = ("transformers", "tokenizers", "safetensors", "torch", "torchao", "compressed-tensors")
     extra: str | None = None
+    gradients = True
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the folder: files missing or cut off, code asked for, or a tokenizer that does not fit."""
@@ -95,7 +97,9 @@ class Transformers:
         if kind == "language":
             return _language(model, weights, inputs, stored, notes)
         facts = Facts(observed_dtype(model), notes=notes)
-        return _vision.network(kind, _vision_forward(model, kind == "segmentation", device), inputs, facts)
+        gradable = _vision_gradable(model, kind == "segmentation")
+        found = _vision.network(kind, _vision_forward(gradable, device), inputs, facts)
+        return _vision.with_gradients(found, gradable, device)
 
 
 def _check_config(folder: Path) -> None:
@@ -250,21 +254,29 @@ def _heads(model: Any) -> list[Callable[[Any], Any]]:
     return heads
 
 
-def _vision_forward(model: Any, upsample: bool, device: str) -> _vision.Forward:
+def _vision_gradable(model: Any, upsample: bool) -> Gradable:
+    """Pixels to logits, for whoever takes gradients."""
+
+    def gradable(pixels: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        try:
+            logits: torch.Tensor = model(pixel_values=pixels.to(model.dtype)).logits.float()
+        except (RuntimeError, ValueError, AttributeError) as error:
+            raise UnitError(f"the model fails on a batch of shape {tuple(pixels.shape)}: {one_line(error)}") from None
+        if upsample and logits.shape[2:] != pixels.shape[2:]:
+            logits = torch.nn.functional.interpolate(logits, pixels.shape[2:], mode="bilinear", align_corners=False)
+        return logits
+
+    return gradable
+
+
+def _vision_forward(gradable: Gradable, device: str) -> _vision.Forward:
     def forward(batch: NDArray[np.float32]) -> Array:
         import torch
 
         with torch.no_grad():
-            pixels = torch.from_numpy(batch).to(device, model.dtype)
-            try:
-                logits = model(pixel_values=pixels).logits.float()
-            except (RuntimeError, ValueError, AttributeError) as error:
-                raise UnitError(f"the model fails on a batch of shape {batch.shape}: {one_line(error)}") from None
-            if upsample and logits.shape[2:] != pixels.shape[2:]:
-                logits = torch.nn.functional.interpolate(
-                    logits, size=pixels.shape[2:], mode="bilinear", align_corners=False
-                )
-        array: Array = logits.cpu().numpy()
+            array: Array = gradable(torch.from_numpy(batch).to(device)).cpu().numpy()
         return array
 
     return forward

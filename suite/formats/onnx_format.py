@@ -30,6 +30,7 @@ class Onnx:
     kinds: tuple[Kind, ...] = KINDS
     packages: tuple[str, ...] = ("onnxruntime", "onnx", "numpy")
     extra: str | None = None
+    gradients = False
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the file: not ONNX, operators from elsewhere, or external data outside the folder."""

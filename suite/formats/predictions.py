@@ -86,6 +86,7 @@ class Predictions:
     kinds: tuple[Kind, ...] = ("classification",)
     packages: tuple[str, ...] = ("numpy", "pyarrow")
     extra: str | None = None
+    gradients = False
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the file: another kind of file, or one that cannot be read without unpickling."""

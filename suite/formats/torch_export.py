@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from suite.formats._torch import observed_dtype, torch_device
 from suite.formats.base import Description, Place
 from suite.manifest import Inputs, Kind
 from suite.model import Array, Facts, Model
+
+if TYPE_CHECKING:
+    import torch
 
 _LARGE_SAMPLES = 1 << 20
 
@@ -33,6 +36,7 @@ class TorchExport:
     kinds: tuple[Kind, ...] = ("classification", "segmentation")
     packages: tuple[str, ...] = ("torch", "numpy")
     extra: str | None = None
+    gradients = True
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the archive: cut off, pickled weights, compiled code, or text that torch would execute."""
@@ -72,24 +76,28 @@ class TorchExport:
         except Exception as error:
             raise UnitError(f"torch {torch.__version__} cannot load {weights.name}: {one_line(error)}") from None
 
-        def forward(batch: NDArray[np.float32]) -> Array:
-            with torch.no_grad():
-                try:
-                    output = module(torch.from_numpy(batch).to(device))
-                except (RuntimeError, AssertionError, TypeError) as error:
-                    raise UnitError(f"{weights.name} fails on shape {batch.shape}: {one_line(error)}") from None
+        def gradable(pixels: torch.Tensor) -> torch.Tensor:
+            try:
+                output = module(pixels)
+            except (RuntimeError, AssertionError, TypeError) as error:
+                raise UnitError(f"{weights.name} fails on shape {tuple(pixels.shape)}: {one_line(error)}") from None
             while isinstance(output, (tuple, list)) and output:
                 output = output[0]
             if not isinstance(output, torch.Tensor):
                 raise UnitError(f"{weights.name} gives a {type(output).__name__}; the first output must be a tensor")
-            array: Array = output.detach().to("cpu", torch.float32).numpy()
+            return output
+
+        def forward(batch: NDArray[np.float32]) -> Array:
+            with torch.no_grad():
+                array: Array = gradable(torch.from_numpy(batch).to(device)).to("cpu", torch.float32).numpy()
             return array
 
         signature = archive.describe().signature
         batch = signature.input_shape[0] if signature and signature.input_shape else None
         samples = archive.sample_bytes
         notes = (f"stored sample inputs of {samples} bytes were not read",) if samples > _LARGE_SAMPLES else ()
-        return _vision.network(kind, forward, inputs, Facts(observed_dtype(module), notes=notes), batch)
+        model = _vision.network(kind, forward, inputs, Facts(observed_dtype(module), notes=notes), batch)
+        return _vision.with_gradients(model, gradable, device)
 
 
 def _module(archive: Archive, device: str) -> Any:

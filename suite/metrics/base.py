@@ -10,7 +10,7 @@ metric declares `whole` instead, and its bootstrap computes it again from the ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,23 @@ Prepare = Callable[[Columns], Columns]
 def not_additive(_: Any) -> NDArray[np.float64]:
     """The terms, or the finish, of a metric that has none."""
     raise TypeError("this metric is no function of sums over items: it has no terms")
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What a spread over groups is made of; V are the values of the groups and, last, the value over everything.
+
+    Attributes:
+        sources: the metrics whose values by group it reads.
+        column: of the prepared columns, the one that holds the groups' codes (`suite.metrics.codes`).
+        of_values: per source values [..., V], and which of them exist on all items [V] -> [...].
+        overall: it reads the value over everything.
+    """
+
+    sources: tuple[Metric, ...]
+    column: str
+    of_values: Callable[[Sequence[NDArray[np.float64]], Sequence[NDArray[np.bool_]]], NDArray[np.float64]]
+    overall: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +69,9 @@ class Metric:
         observed: column whose sum counts the observations (tokens, pixels); ``None``: observations are items.
         where: (column, value) pairs: only the items whose columns hold the values.
         least: items below which there is no value, because it would say nothing of a group.
-        width: number of terms K.
+        width: number of terms K; 0 of a spread over groups.
+        blocks: of a spread over groups, what it is made of: the same values as by `terms` or `whole`, to be shared.
+        resampled_as: of a group's value, a spread that picks it: its resamples, of all items, make the interval.
         reference: paper or library with the same convention.
     """
 
@@ -73,6 +92,8 @@ class Metric:
     where: tuple[tuple[str, str], ...] = ()
     least: int = 1
     width: int = 2
+    blocks: Blocks | None = None
+    resampled_as: Metric | None = None
     reference: str = ""
 
     def __call__(self, columns: Columns) -> float:
@@ -97,10 +118,11 @@ class Metric:
 
     def rows(self, columns: Columns) -> Columns:
         """The items that this metric is about: all of them, or those of its `where`."""
-        columns = self._inside(columns)
+        columns = self.inside(columns)
         return self.prepare(columns) if self.prepare and len(columns[self.needs[0]]) else columns
 
-    def _inside(self, columns: Columns) -> Columns:
+    def inside(self, columns: Columns) -> Columns:
+        """The items of its `where`, before `prepare`."""
         for column, value in self.where:
             inside = columns[column] == value
             columns = {name: values[inside] for name, values in columns.items()}
@@ -112,7 +134,7 @@ class Metric:
     def of_rows(self, columns: Columns, rows: NDArray[np.int64]) -> float:
         """The value on these rows, in any order, with repetitions, as a resample draws them."""
         needs = (*self.needs, *(column for column, _ in self.where))
-        return self._value(self._inside({name: columns[name][rows] for name in needs}))
+        return self._value(self.inside({name: columns[name][rows] for name in needs}))
 
     def _about(self) -> str:
         return " with " + ", ".join(f"{column} = {value}" for column, value in self.where) if self.where else ""

@@ -10,21 +10,25 @@ Where each cluster (patient, document) has one group, whole clusters exchange th
 clusters, labels move within each cluster only, so that what a cluster has in common never counts as a difference.
 Groups that take part are those of `groups.gap`: of at least `least` items and with a value.
 
-Shape suffixes: N items, C clusters, G groups, K terms, P permutations.
+Shape suffixes: N items, C clusters, G groups, K terms, P permutations, U units that exchange labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import Undefined
-from suite.metrics.base import Columns, Metric, Whole, not_additive
-from suite.metrics.groups import Attributes, gap, gap_of, value_of
-from suite.outcomes import CLUSTER, GROUP_PREFIX
+from suite.metrics.base import Columns, Metric, not_additive
+from suite.metrics.codes import Attributes
+from suite.metrics.groups import gap
+from suite.metrics.spread import gap_of, value_of
+from suite.outcomes import CLUSTER
 from suite.stats import cluster_sums, finished
 
 PERMUTATIONS = 1000
@@ -32,6 +36,8 @@ PERMUTATIONS_OF_ROWS = 200  # of a metric that is no function of sums, where eac
 SEED = 0
 QUANTILE = 0.95
 MAX_UNDEFINED = 0.05
+NO_ESTIMATE = "a statement about chance, not an estimate"
+_KEPT_LABELS = 2**27  # labels of all permutations that are kept: 256 MB
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -60,22 +66,69 @@ class Permuted:
         return float(np.quantile(self.gaps_P, QUANTILE))
 
 
-def gap_p(metric: Metric, attribute: Attributes, least: int = 1) -> Metric:
-    """The p-value of the gap: small if chance alone hardly ever gives as large a one."""
-    made = _of_gap(metric, attribute, "p", lambda found: found.p_value, least)
+class Deals:
+    """Labels dealt out anew, kept for the next metric of the same groups, and so are its gaps; one of each at most.
+
+    Its results are those without it.
+    """
+
+    def __init__(self) -> None:
+        self._labels: tuple[bytes, Ints | NDArray[np.int16]] = (b"", np.empty((0, 0), dtype=np.int64))
+        self._found: tuple[Any, Permuted | None] = (None, None)
+
+    def labels(self, code_U: Ints, block_U: Ints) -> Iterable[NDArray[Any]]:
+        """Per permutation, the group that each unit is given; units exchange labels within their block."""
+        if PERMUTATIONS * len(code_U) > _KEPT_LABELS:
+            return _dealt(code_U, block_U)
+        key = digest(code_U, block_U)
+        if self._labels[0] != key:
+            made = np.empty((PERMUTATIONS, len(code_U)), dtype=np.int16 if code_U.max(initial=0) < 2**15 else np.int64)
+            for row_U, labels_U in zip(made, _dealt(code_U, block_U), strict=True):
+                row_U[:] = labels_U
+            self._labels = key, made
+        return self._labels[1]
+
+    def of(self, metric: Metric, columns: Columns, codes_N2: Ints, real: float) -> Permuted:
+        """`permuted`, once for both figures of it."""
+        needed = (*metric.needs, *(column for column, _ in metric.where), CLUSTER)
+        key = metric, digest(codes_N2, *(columns[name] for name in needed))
+        if self._found[0] != key:
+            self._found = key, permuted(metric, columns, codes_N2, real, self)
+        assert self._found[1] is not None
+        return self._found[1]
+
+
+def gap_p(
+    metric: Metric, attribute: Attributes, least: int = 1, *, merged: bool = False, deals: Deals | None = None
+) -> Metric:
+    """The p-value of the gap: small if chance alone hardly ever gives as large a one.
+
+    Args:
+        metric: whose gap between groups it is.
+        attribute: the groups.
+        least: items that a group needs.
+        merged: as of `groups.gap`.
+        deals: shared by metrics that are scored one after the other, which saves time.
+    """
+    real = gap(metric, attribute, least, merged=merged)
+    made = _of_gap(metric, real, "p", lambda found: found.p_value, deals)
     return replace(made, unit="", bounds=(0.0, 1.0), reference=f"{made.reference}; share of gaps as large")
 
 
-def gap_null(metric: Metric, attribute: Attributes, least: int = 1) -> Metric:
-    """The 95 % quantile of the gap under chance."""
-    made = _of_gap(metric, attribute, "null", lambda found: found.quantile, least)
+def gap_null(
+    metric: Metric, attribute: Attributes, least: int = 1, *, merged: bool = False, deals: Deals | None = None
+) -> Metric:
+    """The 95 % quantile of the gap under chance; arguments as of `gap_p`."""
+    real = gap(metric, attribute, least, merged=merged)
+    made = _of_gap(metric, real, "null", lambda found: found.quantile, deals)
     return replace(made, reference=f"{made.reference}; 95 % of the gaps are at most this")
 
 
 def _of_gap(
-    metric: Metric, attribute: Attributes, what: str, figure: Callable[[Permuted], float], least: int
+    metric: Metric, real: Metric, what: str, figure: Callable[[Permuted], float], deals: Deals | None
 ) -> Metric:
-    real = gap(metric, attribute, least)
+    assert real.blocks is not None
+    column, shared = real.blocks.column, deals or Deals()
     stem, _, inner = real.name.partition("_gap[")
     return replace(
         real,
@@ -83,30 +136,24 @@ def _of_gap(
         needs=(*real.needs, CLUSTER),
         terms=not_additive,
         finish=not_additive,
-        whole=_figure(metric, real, attribute, figure),
-        no_interval="a statement about chance, not an estimate",
+        whole=lambda columns: figure(shared.of(metric, columns, columns[column], real(columns))),
+        total=None,
+        blocks=None,
+        no_interval=NO_ESTIMATE,
         higher_is_better=None,
         reference=f"permutation of group labels, {PERMUTATIONS} times ({PERMUTATIONS_OF_ROWS} without sums)",
     )
 
 
-def _figure(metric: Metric, real: Metric, attribute: Attributes, figure: Callable[[Permuted], float]) -> Whole:
-    column = GROUP_PREFIX + (attribute if isinstance(attribute, str) else attribute[0])
-
-    def whole(columns: Columns) -> float:
-        return figure(permuted(metric, columns, columns[column], real(columns)))
-
-    return whole
-
-
-def permuted(metric: Metric, columns: Columns, codes_N2: Ints, real: float) -> Permuted:
+def permuted(metric: Metric, columns: Columns, codes_N2: Ints, real: float, deals: Deals) -> Permuted:
     """The gaps of `metric` under exchanged labels.
 
     Args:
         metric: whose values by group make the gap.
         columns: outcomes, with clusters.
-        codes_N2: group of each item (-1: none) and number of groups, as `groups.with_codes` makes them.
+        codes_N2: group of each item (-1: none) and number of groups, as `codes.Grouping` makes them.
         real: the gap with the labels as they are.
+        deals: gives the labels.
 
     Raises:
         Undefined: more than 5 % of the permutations have no gap.
@@ -114,14 +161,15 @@ def permuted(metric: Metric, columns: Columns, codes_N2: Ints, real: float) -> P
     inside = np.flatnonzero(codes_N2[:, 0] >= 0)
     needs = (*metric.needs, *(column for column, _ in metric.where), CLUSTER)
     mine = {name: columns[name][inside] for name in needs}
-    gaps_P = (_gaps_of_sums if metric.whole is None else _gaps_of_rows)(metric, mine, codes_N2[inside, 0])
+    code_N = codes_N2[inside, 0]
+    gaps_P = _gaps_of_rows(metric, mine, code_N) if metric.whole else _gaps_of_sums(metric, mine, code_N, deals)
     defined = gaps_P[np.isfinite(gaps_P)]
     if (lost := 1 - len(defined) / len(gaps_P)) > MAX_UNDEFINED:
         raise Undefined(f"no gap in {lost:.1%} of the permutations")
     return Permuted(real, defined)
 
 
-def _gaps_of_sums(metric: Metric, columns: Columns, code_N: Ints) -> Floats:
+def _gaps_of_sums(metric: Metric, columns: Columns, code_N: Ints, deals: Deals) -> Floats:
     terms_NK = metric.terms(columns)
     known = [g for g in np.unique(code_N) if np.isfinite(metric.finish(terms_NK[code_N == g].sum(axis=0)))]
     kept_N = np.isin(code_N, known)
@@ -132,10 +180,15 @@ def _gaps_of_sums(metric: Metric, columns: Columns, code_N: Ints) -> Floats:
     else:
         order = np.lexsort((*terms_NK.T, code_N, cluster_N))  # the same whatever order the items come in
         units_UK, code_U, block_U = terms_NK[order], code_N[order], np.unique(cluster_N[order], return_inverse=True)[1]
-    by_group_U = np.argsort(code_U, kind="stable")
-    starts_G = np.searchsorted(code_U[by_group_U], np.arange(len(known)))
-    sums_PGK = [np.add.reduceat(units_UK[deal_U[by_group_U]], starts_G, axis=0) for deal_U in _deals(block_U)]
-    values_PG = finished(metric.finish, np.stack(sums_PGK))
+    n_groups, n_terms = len(known), terms_NK.shape[1]
+    constant_K = (units_UK == units_UK[:1]).all(axis=0)  # the same for every unit: no permutation changes its sums
+    unit_T, term_T = np.nonzero(units_UK * ~constant_K)  # T terms that are not 0: three of the 45 of an ECE
+    fixed_GK = np.bincount(code_U, minlength=n_groups)[:, None] * (units_UK[:1] * constant_K)
+    value_T, sums_PX = units_UK[unit_T, term_T], []
+    for labels_U in deals.labels(code_U, block_U):
+        cell_T = labels_U.take(unit_T) * np.int64(n_terms) + term_T
+        sums_PX.append(np.bincount(cell_T, value_T, minlength=n_groups * n_terms))
+    values_PG = finished(metric.finish, np.stack(sums_PX).reshape(-1, n_groups, n_terms) + fixed_GK)
     return gap_of(values_PG, np.ones(values_PG.shape, dtype=bool))
 
 
@@ -156,6 +209,23 @@ def _gaps_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> Floats:
 def _gap_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> float:
     values_G = np.array([value_of(metric, columns, code_N == g) for g in np.unique(code_N)])
     return float(gap_of(values_G, np.ones(len(values_G), dtype=bool)))
+
+
+def _dealt(code_U: Ints, block_U: Ints) -> Iterator[Ints]:
+    """The labels of units, dealt out anew each time."""
+    for deal_U in _deals(block_U):
+        labels_U = np.empty_like(code_U)
+        labels_U[deal_U] = code_U
+        yield labels_U
+
+
+def digest(*arrays: NDArray[Any]) -> bytes:
+    """Of what the arrays hold."""
+    made = hashlib.blake2b()
+    for array in arrays:
+        for part in array if array.dtype == object else [array]:
+            made.update(np.ascontiguousarray(part).tobytes())
+    return made.digest()
 
 
 def _deals(block_U: Ints, times: int = PERMUTATIONS) -> Iterator[Ints]:

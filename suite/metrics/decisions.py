@@ -29,10 +29,16 @@ Floats = NDArray[np.float64]
 
 
 def class_counts(columns: Columns) -> tuple[Floats, Floats, Floats]:
-    """Items of each class, items taken for it, and items of it taken for it: [K] each."""
-    probs_NK, label_N = columns["probs"], columns["label"]
-    n_classes = probs_NK.shape[1]
-    predicted_N = probs_NK.argmax(axis=1)
+    """Items of each class, items taken for it, and items of it taken for it: [K] each.
+
+    Decisions are the column ``decided`` where there are no ``probs``; then K ends with the last class that occurs.
+    """
+    label_N = columns["label"]
+    if "probs" in columns:
+        n_classes, predicted_N = columns["probs"].shape[1], columns["probs"].argmax(axis=1)
+    else:
+        predicted_N = columns["decided"]
+        n_classes = int(max(label_N.max(), predicted_N.max())) + 1
     counted = (label_N, predicted_N, label_N[predicted_N == label_N])
     true_K, predicted_K, right_K = (np.bincount(of, minlength=n_classes).astype(np.float64) for of in counted)
     return true_K, predicted_K, right_K

@@ -29,10 +29,9 @@ from suite.metrics import decisions
 from suite.metrics.base import Columns, Metric
 from suite.metrics.base import ratio as over
 from suite.metrics.binary import DEFAULT, Binary
-from suite.metrics.chance import gap_null, gap_p
+from suite.metrics.chance import Deals, gap_null, gap_p
+from suite.metrics.codes import MIN_GROUP, Attributes
 from suite.metrics.groups import (
-    MIN_GROUP,
-    Attributes,
     equity_scaled,
     equity_scaled_std,
     gap,
@@ -61,46 +60,80 @@ def by_group(
         its p-value and 95 % level under chance, the number of items left out; the ratio where the metric is never
         negative, and the equity-scaled values where it lies within [0, 1] and higher is better.
     """
-    found = [*(_of_groups(metric, attribute, value, least) for value in values)]
+    return (*(_of_groups(metric, attribute, value, least) for value in values), *spreads(metric, attribute, least))
+
+
+def spreads(
+    metric: Metric,
+    attribute: Attributes,
+    least: int = MIN_GROUP,
+    *,
+    merged: bool = False,
+    deals: Deals | None = None,
+) -> tuple[Metric, ...]:
+    """What `by_group` says of all groups together.
+
+    Args:
+        metric: any metric.
+        attribute: a group column, or several for intersections.
+        least: items that a group needs.
+        merged: items without a value, and those of small groups, form groups too (`suite.metrics.codes`); not in the
+            equity-scaled values, which by their definition are about named groups.
+        deals: see `chance.gap_p`.
+    """
+    deals = deals or Deals()
+    found = []
     if metric.higher_is_better is not None:
-        found.append(worst_group(metric, attribute, least))
-    spreads = (gap, gap_p, gap_null, left_out)
-    found += [make(metric, attribute, least) for make in spreads]
+        found.append(worst_group(metric, attribute, least, merged=merged))
+    found.append(gap(metric, attribute, least, merged=merged))
+    found += [make(metric, attribute, least, merged=merged, deals=deals) for make in (gap_p, gap_null)]
+    found.append(left_out(metric, attribute, least, merged=merged))
     if metric.bounds[0] is not None and metric.bounds[0] >= 0:
-        found.append(ratio(metric, attribute, least))
+        found.append(ratio(metric, attribute, least, merged=merged))
     if metric.bounds == (0.0, 1.0) and metric.higher_is_better:
         found += [equity_scaled(metric, attribute, least), equity_scaled_std(metric, attribute, least)]
     return tuple(found)
 
 
-def parity(attribute: Attributes, binary: Binary = DEFAULT, least: int = MIN_GROUP) -> tuple[Metric, ...]:
+def parity(
+    attribute: Attributes, binary: Binary = DEFAULT, least: int = MIN_GROUP, *, merged: bool = False
+) -> tuple[Metric, ...]:
     """Demographic parity, equal opportunity and equalised odds of decisions, as differences and ratios."""
     selected, found = decisions.selection_rate(binary), decisions.tpr(binary)
     pairs = (("demographic_parity", selected, "P(yes)"), ("equal_opportunity", found, "TPR"))
     made = []
     for name, metric, what in pairs:
+        each = gap(metric, attribute, least, merged=merged), ratio(metric, attribute, least, merged=merged)
         made += [
-            _renamed(
-                gap(metric, attribute, least), f"{name}_difference", f"max - min of {what} over groups; fairlearn"
-            ),
-            _renamed(ratio(metric, attribute, least), f"{name}_ratio", f"min / max of {what} over groups; fairlearn"),
+            _renamed(each[0], f"{name}_difference", f"max - min of {what} over groups; fairlearn"),
+            _renamed(each[1], f"{name}_ratio", f"min / max of {what} over groups; fairlearn"),
         ]
-    return (*made, *equalized_odds(attribute, binary, least))
+    return (*made, *equalized_odds(attribute, binary, least, merged=merged))
 
 
-def equalized_odds(attribute: Attributes, binary: Binary = DEFAULT, least: int = MIN_GROUP) -> tuple[Metric, ...]:
+def equalized_odds(
+    attribute: Attributes, binary: Binary = DEFAULT, least: int = MIN_GROUP, *, merged: bool = False
+) -> tuple[Metric, ...]:
     """Equalised odds as difference and ratio, of the worse of TPR and FPR, and of their mean.
 
     A group takes part in each rate in which it has a value; without two groups that have one, neither number exists.
     """
     rates = _conditional(binary, True), _conditional(binary, False)
-    differences = [gap(rate, attribute, least) for rate in rates]
-    ratios = [ratio(rate, attribute, least) for rate in rates]
+    differences = [gap(rate, attribute, least, merged=merged) for rate in rates]
+    ratios = [ratio(rate, attribute, least, merged=merged) for rate in rates]
     made = [
-        _both(differences, np.maximum, "equalized_odds_difference", "the larger of the gaps in TPR and FPR; fairlearn"),
-        _both(differences, _mean, "equalized_odds_difference_mean", "the mean of both gaps; fairlearn agg='mean'"),
-        _both(ratios, np.minimum, "equalized_odds_ratio", "the smaller of the ratios of TPR and FPR; fairlearn"),
-        _both(ratios, _mean, "equalized_odds_ratio_mean", "the mean of both ratios; fairlearn agg='mean'"),
+        _both(
+            rates,
+            differences,
+            np.maximum,
+            "equalized_odds_difference",
+            "the larger of the gaps in TPR and FPR; fairlearn",
+        ),
+        _both(
+            rates, differences, _mean, "equalized_odds_difference_mean", "the mean of both gaps; fairlearn agg='mean'"
+        ),
+        _both(rates, ratios, np.minimum, "equalized_odds_ratio", "the smaller of the ratios of TPR and FPR; fairlearn"),
+        _both(rates, ratios, _mean, "equalized_odds_ratio_mean", "the mean of both ratios; fairlearn agg='mean'"),
     ]
     return tuple(made)
 
@@ -116,7 +149,13 @@ def _conditional(binary: Binary, positives: bool) -> Metric:
     return replace(rate, terms=terms, finish=over, prepare=None, proportion=False)
 
 
-def _both(pair: Sequence[Metric], join: Callable[[Floats, Floats], Floats], name: str, reference: str) -> Metric:
+def _both(
+    rates: tuple[Metric, Metric],
+    pair: Sequence[Metric],
+    join: Callable[[Floats, Floats], Floats],
+    name: str,
+    reference: str,
+) -> Metric:
     first, second = pair
 
     def terms(columns: Columns) -> Floats:
@@ -126,8 +165,14 @@ def _both(pair: Sequence[Metric], join: Callable[[Floats, Floats], Floats], name
         half = sums.shape[-1] // 2  # the same groups, so as many terms, in both
         return np.asarray(join(first.finish(sums[..., :half]), second.finish(sums[..., half:])))
 
+    def of_values(values: Sequence[Floats], known: Sequence[NDArray[np.bool_]]) -> Floats:
+        each = [metric.blocks.of_values([values[i]], [known[i]]) for i, metric in enumerate(pair) if metric.blocks]
+        return np.asarray(join(*each))
+
     made = _renamed(first, name, reference)
-    return replace(made, terms=terms, finish=finish, undefined=f"{first.undefined} in both TPR and FPR")
+    blocks = made.blocks and replace(made.blocks, sources=rates, of_values=of_values)
+    why = f"{first.undefined} in both TPR and FPR"
+    return replace(made, terms=terms, total=None, finish=finish, blocks=blocks, undefined=why)
 
 
 def _mean(a: Floats, b: Floats) -> Floats:

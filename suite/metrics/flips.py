@@ -27,9 +27,14 @@ def beside(child: Columns, parent: Columns) -> Columns:
     Raises:
         IncomparableError: they are not the same items in the same order.
     """
+    same_items(child, parent)
+    return {**child, PARENT: parent[CHILD]}
+
+
+def same_items(child: Columns, parent: Columns) -> None:
+    """Raise IncomparableError unless both have the same items in the same order."""
     if not np.array_equal(child[ITEM], parent[ITEM]):
         raise IncomparableError("the two records do not have the same items")
-    return {**child, PARENT: parent[CHILD]}
 
 
 def _share(of: Callable[[Hits, Hits], Hits]) -> Terms:

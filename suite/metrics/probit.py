@@ -10,6 +10,7 @@ Shape suffixes: M models.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,59 @@ def probit_line(majority_M: npt.ArrayLike, minority_M: npt.ArrayLike) -> ProbitL
     slope = pearson * float(y_M.std() / x_M.std())
     quadratic, p_value = _quadratic(x_M, y_M)
     return ProbitLine(n, pearson, slope, float(y_M.mean() - slope * x_M.mean()), quadratic, p_value)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The plot of one accuracy over another: what is drawn, and the line through it.
+
+    Attributes:
+        points: (name, first, second) of the models that have both, in the order given.
+        left_out: names of those without one of the two, or at 0 or 1, where the probit is infinite: drawn, not fitted.
+        line: over the others; ``None`` with a reason.
+        reason: why there is no line.
+    """
+
+    points: tuple[tuple[str, float, float], ...]
+    left_out: tuple[str, ...]
+    line: ProbitLine | None
+    reason: str | None
+
+    def drawn(self, steps: int = 50) -> tuple[tuple[float, float], ...]:
+        """The line as points of accuracies, from the least to the greatest first accuracy that was fitted."""
+        fitted = [first for name, first, _ in self.points if name not in self.left_out]
+        if self.line is None:
+            return ()
+        along = np.linspace(min(fitted), max(fitted), steps)
+        return tuple(zip(along.tolist(), self.line.expected(along).tolist(), strict=True))
+
+    def above(self) -> dict[str, float]:
+        """How far each fitted model's second accuracy lies above the line: its effective robustness (Taori 2020)."""
+        if self.line is None:
+            return {}
+        kept = [point for point in self.points if point[0] not in self.left_out]
+        expected = self.line.expected([first for _, first, _ in kept]).tolist()
+        return {name: second - on for (name, _, second), on in zip(kept, expected, strict=True)}
+
+
+def cloud(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Cloud:
+    """What a board plots of many models: majority against minority, internal against external, clean against shifted.
+
+    Args:
+        accuracies: model to its accuracy on the first set and on the second, fractions; ``None`` where it has none.
+
+    >>> cloud({"a": (0.5, 0.4), "b": (0.8, None), "c": (1.0, 0.9)}).reason
+    '1 models: a line needs at least 3'
+    """
+    points = [(name, a, b) for name, (a, b) in accuracies.items() if a is not None and b is not None]
+    fitted = [(a, b) for _, a, b in points if 0 < a < 1 and 0 < b < 1]
+    inside = {name for name, a, b in points if 0 < a < 1 and 0 < b < 1}
+    left_out = tuple(name for name in accuracies if name not in inside)
+    try:
+        line = probit_line([a for a, _ in fitted], [b for _, b in fitted])
+    except Undefined as why:
+        return Cloud(tuple(points), left_out, None, str(why))
+    return Cloud(tuple(points), left_out, line, None)
 
 
 def _quadratic(x_M: Floats, y_M: Floats) -> tuple[float | None, float | None]:

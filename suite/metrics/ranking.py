@@ -3,6 +3,7 @@
     auroc         P(s+ > s-) + P(s+ = s-) / 2                                scikit-learn roc_auc_score
     auprc         sum over thresholds of (R_t - R_{t-1}) P_t, no trapezoids  scikit-learn average_precision_score
     fpr_95tpr     the least FPR of a threshold whose TPR is 0.95 or more
+    auroc_macro   mean over classes of the AUROC of p_k, class k against the rest;  auprc_macro likewise
 
 Equal scores are one threshold. Without a positive or without a negative none of them has a value.
 
@@ -95,3 +96,29 @@ def ranking(binary: Binary = DEFAULT) -> tuple[Metric, ...]:
         ranked("auprc", auprc, "average precision (steps); scikit-learn average_precision_score", binary),
         replace(fpr, higher_is_better=False),
     )
+
+
+def _macro(function: Ranked) -> Callable[[Columns], float]:
+    """The mean over classes of one against the rest; classes without a positive or a negative do not count."""
+
+    def whole(columns: Columns) -> float:
+        probs_NK, label_N = np.asarray(columns["probs"]), np.asarray(columns["label"])
+        counts_K = np.bincount(label_N[label_N >= 0], minlength=probs_NK.shape[1])
+        classes = np.flatnonzero((counts_K > 0) & (counts_K < len(label_N)))
+        if not len(classes):
+            raise Undefined("all items are of one class: nothing to rank")
+        return float(np.mean([function(label_N == k, probs_NK[:, k].astype(np.float64)) for k in classes]))
+
+    return whole
+
+
+_AUROC, _AUPRC = ranking()[:2]
+MACRO = tuple(
+    replace(
+        metric,
+        name=f"{metric.name}_macro",
+        whole=_macro(function),
+        reference=f"mean over the classes that occur of {what} of one against the rest; scikit-learn's macro average",
+    )
+    for metric, function, what in ((_AUROC, auroc, "AUROC"), (_AUPRC, auprc, "average precision"))
+)

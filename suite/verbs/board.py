@@ -19,4 +19,5 @@ def board(known: Known, port: int, results: Path, as_json: bool) -> None:
     """Open the leaderboard of a folder of records in the browser; --json prints its address and ends with it."""
     from suite import board as opened
 
-    opened.serve(Store(results), port, known.tasks, announce=announce if as_json else click.echo)
+    store = Store(results)
+    opened.serve(store, port, known.tasks_of(store), announce=announce if as_json else click.echo)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from suite.store import Stored
+from suite.store import TASKS, Store, Stored
 from suite.task import AnyTask
 
 RESULTS = Path("results")
@@ -32,11 +32,19 @@ class Known:
         tasks: by name.
         suites: name to the tasks' names.
         means: suites whose mean is reported, and the tasks that it is taken over.
+        load: TOML file -> the task on a user's data that it describes.
+        known_in: folder of tasks' descriptions, tasks on users' data -> all tasks: ours, these, and the described ones.
     """
 
     tasks: Mapping[str, AnyTask]
     suites: Mapping[str, tuple[str, ...]]
     means: Mapping[str, tuple[str, ...]]
+    load: Callable[[Path], AnyTask]
+    known_in: Callable[[Path, Sequence[AnyTask]], Mapping[str, AnyTask]]
+
+    def tasks_of(self, store: Store, own: Sequence[AnyTask] = ()) -> Mapping[str, AnyTask]:
+        """The tasks, those on users' data that are given, and those that have records in a store."""
+        return self.known_in(store.root / TASKS, own)
 
 
 def announce(address: str) -> None:

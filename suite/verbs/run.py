@@ -11,6 +11,7 @@ from suite import submission as submissions
 from suite.errors import InputError, UnitError
 from suite.selection import tasks_for
 from suite.store import Store
+from suite.task import AnyTask
 from suite.verbs.common import AsJson, Known, Results, records_json, warn
 
 
@@ -18,6 +19,13 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
 @click.argument("submission", nargs=-1, required=True)
 @click.option("-t", "--task", "task", multiple=True, help="Task to score on; several times for several.")
 @click.option("--suite", "suite_name", help="Score on all tasks of this suite that fit the model's kind.")
+@click.option(
+    "--data",
+    "data",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Score on a data set of your own: the TOML file that describes it; several times for several.",
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option(
     "--threads",
@@ -41,12 +49,14 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
 @Results
 @AsJson
 @click.pass_obj
-def run(
+def run(  # noqa: PLR0913 - a declaration, always by keyword
     known: Known,
     /,
+    *,
     submission: tuple[str, ...],
     task: tuple[str, ...],
     suite_name: str | None,
+    data: tuple[Path, ...],
     results: Path,
     as_json: bool,
     **options: Any,
@@ -56,19 +66,29 @@ def run(
     from suite.batch import run_all
     from suite.unit import Options, Unit, units
 
-    how = Options(**options)
+    how, store = Options(**options), Store(results)
+    own = _own(known, data)
+    tasks = known.tasks_of(store, own)
     work: list[Unit] = []
     for one in [submissions.find(name) for name in submission]:
-        chosen, by_name = tasks_for(one.manifest, task, suite_name, known.tasks, known.suites)
-        work += units([one], chosen, by_name, how, warn)
+        work += units([one], own, True, how, warn)
+        if task or suite_name or not own:
+            chosen, by_name = tasks_for(one.manifest, task, suite_name, tasks, known.suites)
+            work += units([one], [each for each in chosen if each not in own], by_name, how, warn)
     if not work:
         raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
     say = (lambda line: None) if as_json else click.echo
-    stored, failures = run_all(
-        work, Store(results), known.tasks, say, lambda line: click.echo(f"hallmark: {line}", err=True)
-    )
-    index.refresh(Store(results), known.tasks)
+    stored, failures = run_all(work, store, tasks, say, lambda line: click.echo(f"hallmark: {line}", err=True))
+    index.refresh(store, tasks)
     if as_json:
         click.echo(records_json(stored, failures=failures))
     if failures:
         raise click.exceptions.Exit(UnitError.exit_code)
+
+
+def _own(known: Known, data: tuple[Path, ...]) -> list[AnyTask]:
+    """The tasks on the user's own data, no two of one name."""
+    own = {task.name: task for task in map(known.load, data)}
+    if len(own) < len(data):
+        raise InputError(f"two of the --data files have the same name; names: {', '.join(own)}")
+    return list(own.values())

@@ -32,10 +32,11 @@ def show(  # noqa: PLR0913, PLR0917 - the options
 ) -> None:
     """Show a submission's measurements with intervals, beside its parent's; every family without an argument."""
     store = Store(results)
+    tasks = known.tasks_of(store)
     if submission is None:
         from suite import family, text
 
-        lines = family.lines(store, {name: named(name, known.tasks) for name in task} or known.tasks, on_problem=warn)
+        lines = family.lines(store, {name: named(name, tasks) for name in task} or tasks, on_problem=warn)
         click.echo(records_json([line.stored for line in lines]) if as_json else family.tables(lines, text.columns()))
         return
     name = submissions.find(submission).name if Path(submission).exists() else submission
@@ -51,7 +52,7 @@ def show(  # noqa: PLR0913, PLR0917 - the options
     from suite import summary
 
     means = (
-        [summary.mean_of(store, name, known.means[suite_name], known.tasks)]
+        [summary.mean_of(store, name, known.means[suite_name], tasks)]
         if suite_name and suite_name in known.means
         else []
     )
@@ -61,6 +62,5 @@ def show(  # noqa: PLR0913, PLR0917 - the options
     from suite.text import shown
 
     click.echo(
-        "\n\n".join([*(shown(stored, store, known.tasks, every) for stored in latest), *map(summary.shown, means)])
-        + "\n"
+        "\n\n".join([*(shown(stored, store, tasks, every) for stored in latest), *map(summary.shown, means)]) + "\n"
     )

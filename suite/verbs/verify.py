@@ -39,10 +39,11 @@ def verify(
         problems.append({"record": where, "problem": line})
         click.echo(f"hallmark: {where}: {line.removeprefix(where + ': ')}", err=True)
 
+    tasks = known.tasks_of(Store(results))
     stored, names = selected(what, Store(results), report)
     for one in stored:
-        fresh = agreement(one, Store(against), known.tasks, tolerance) if against else None
-        lines = verify_one(one, known.tasks) + list(fresh.problems if fresh else ())
+        fresh = agreement(one, Store(against), tasks, tolerance) if against else None
+        lines = verify_one(one, tasks) + list(fresh.problems if fresh else ())
         for line in lines:
             report(str(one.path), line)
         if not lines and not as_json:

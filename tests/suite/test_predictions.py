@@ -17,6 +17,7 @@ from suite.data import Dataset
 from suite.manifest import Manifest
 from suite.task import Example
 from tasks.labels import LabelsOnly
+from tasks.metric_sets import Measured
 
 N, K = 60, 4
 DATA = Dataset(name="made-up", content_sha256="ab" * 32, bundled=True, generated=True)
@@ -39,7 +40,9 @@ class ByNll(LabelsOnly):
 
 @pytest.fixture(autouse=True)
 def _task(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = ByNll(name="made-up", title="t", version="1", dataset=DATA, shape=(), classes=K, load=examples)
+    made = ByNll(
+        name="made-up", title="t", version="1", dataset=DATA, shape=(), measured=Measured(tuple("abcd")), load=examples
+    )
     monkeypatch.setitem(tasks.TASKS._own, "made-up", made)
 
 

@@ -21,13 +21,15 @@ from suite.metrics.scoring import Scoring
 from suite.task import Task
 from tasks import TASKS
 from tasks.bias import bbq, crows_pairs, stereoset, winobias, winogender
+from tasks.variants import Varied
 
 N = 240  # every category of every task holds at least 20
-CLASSES = 4
+CLASSES = 12
 DESCRIPTIONS = (
     "volume_error",
     *("n_na", "ties", "stereotype_share", "pronoun_stereotype_share", "tied_share", "pronoun_tied_share"),
     *("s_amb", "s_dis", "unresolved_share", "pro_anti_gap", "ss", "overconfidence", "temperature", "selection_rate"),
+    *("unmoved_share", "accuracy_utilisation", "accuracy_imbalance"),
 )  # best at a middle, or just said
 OF_CHANCE = ("_null", "_gap_p")  # what chance alone would give: described by the end of the name, falls with more items
 GRAINED = (
@@ -50,6 +52,9 @@ def probabilities(rng: np.random.Generator, n: int = N) -> Columns:
     return {
         "probs": probs,
         "label": labels,
+        "decided": probs.argmax(axis=1),
+        "confidence": probs.max(axis=1),
+        "rank": (probs > probs[np.arange(n), labels][:, None]).sum(axis=1),
         "correct": (probs.argmax(axis=1) == labels).astype(int),
         "nll": -np.log(picked),
         "brier": ((probs - np.eye(CLASSES)[labels]) ** 2).sum(axis=1),
@@ -101,6 +106,20 @@ def biases(rng: np.random.Generator) -> Columns:
     }
 
 
+def variants(rng: np.random.Generator, n: int) -> Columns:
+    """Columns of varied tasks: every variant of every one, and in which kind it is."""
+    every = [v for task in TASKS.values() if isinstance(task, Varied) for v in task.variants]
+    names = sorted({v.name for v in every})
+    kinds = sorted({kind for v in every for kind in v.groups.values()})
+    i = np.arange(n)
+    return {
+        "group.variant": np.array(names)[i % len(names)],
+        "group.corruption": np.array(kinds)[i % len(kinds)],
+        "origin": np.array([f"o{k // 2}" for k in i]),
+        "unmoved": rng.integers(0, 2, n),
+    }
+
+
 def columns(seed: int = 0) -> Columns:
     """Random outcomes that hold every column that any metric needs."""
     rng = np.random.default_rng(seed)
@@ -113,6 +132,7 @@ def columns(seed: int = 0) -> Columns:
         "group.dialect": rng.choice(["north", "south"], N),
         "group.skill": rng.choice(["recall", "fact", "agreement"], N),
         "group.scanner": rng.choice(["A", "B"], N),
+        **variants(rng, N),
     }
 
 
@@ -132,9 +152,16 @@ SEGMENTED = tuple(
     if "class=a" in metric.name or "class=b" not in metric.name or "iou" in metric.name  # one class of two is enough
 )
 OF_MASKS = {id(metric) for metric in SEGMENTED}
+
+
+def group_of(task: Any) -> str:
+    """Classification tasks make their metrics in one place, so one of each name stands for all."""
+    return task.kind if task.kind == "classification" else task.name
+
+
 ALL = {
     **METRICS,
-    **{f"{task.name}: {m.name}": m for task in TASKS.values() if task.kind != "segmentation" for m in task.metrics},
+    **{f"{group_of(t)}: {m.name}": m for t in TASKS.values() if t.kind != "segmentation" for m in t.metrics},
     **{f"segmentation: {metric.name}": metric for metric in SEGMENTED},
 }
 each = pytest.mark.parametrize(
@@ -150,9 +177,11 @@ def columns_for(metric: Metric) -> Columns:
     """`columns`, or as many items as the metric needs."""
     if id(metric) in OF_MASKS:
         return {**columns(), **of_masks()}
-    if "logauc" not in metric.name:
+    if "logauc" not in metric.name and "variant" not in metric.name:
         return columns()
-    return {**probabilities(np.random.default_rng(0), MANY), "cluster": np.array([f"c{i // 3}" for i in range(MANY)])}
+    rng = np.random.default_rng(0)
+    clusters = np.array([f"c{i // 3}" for i in range(MANY)])
+    return {**probabilities(rng, MANY), **variants(rng, MANY), "cluster": clusters}
 
 
 @cache

@@ -144,3 +144,24 @@ def test_real_models_lie_on_a_line(mirror: Path) -> None:
     assert (line.expected(pairs[:, 0]) < pairs[:, 0]).all()
     assert line.quadratic_p is not None
     assert line.quadratic_p > 0.05
+
+
+def test_a_cloud_leaves_out_what_has_no_probit_and_says_so() -> None:
+    """Three models on a line of slope 1 half a deviation lower, one above it, one at 1, one without a value."""
+    from scipy.stats import norm
+
+    pairs = {n: (norm.cdf(x), norm.cdf(x - 0.5)) for n, x in (("a", -1), ("b", 0), ("c", 1))}
+    found = probit.cloud({**pairs, "all right": (1.0, 0.9), "absent": (0.8, None)})
+    assert found.left_out == ("all right", "absent")
+    assert [name for name, _, _ in found.points] == ["a", "b", "c", "all right"]
+    assert found.line is not None
+    assert (found.line.slope, found.line.intercept) == pytest.approx((1, -0.5))
+    assert list(found.above().values()) == pytest.approx([0, 0, 0], abs=1e-12)
+    first, *_, last = found.drawn(5)
+    assert first == pytest.approx(pairs["a"])
+    assert last == pytest.approx(pairs["c"])
+    robust = probit.cloud({**pairs, "d": (0.5, 0.6)})
+    assert max(robust.above(), key=lambda n: robust.above()[n]) == "d"
+    none = probit.cloud({"a": (0.5, 0.5)})
+    assert (none.line, none.drawn(), none.above()) == (None, (), {})
+    assert "at least 3" in str(none.reason)

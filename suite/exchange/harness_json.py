@@ -1,0 +1,164 @@
+"""Results of lm-evaluation-harness: the JSON of ``--output_path``, old and new, with the samples beside it if any.
+
+Old (0.3): ``results`` = {task: {"acc": .., "acc_stderr": ..}}, ``versions``, ``config`` = {model_args, num_fewshot}.
+New (0.4): ``results`` = {task: {"acc,none": .., "acc_stderr,none": ..}}, ``n-shot``, ``n-samples``,
+``higher_is_better``, ``date``; with ``--log_samples``, ``samples_<task>_<date>.jsonl`` hold one line a document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from suite.errors import InputError
+from suite.exchange.figure import Figure, Model, name_of, with_error
+from suite.metrics.harness import ours
+
+PREFIX = "lm-eval:"
+COLUMN = "lm_eval."
+_ERROR = "_stderr"
+_LOWER = ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "ppl", "likelihood_difference")
+_HIGHER = ("acc", "exact_match", "f1", "em", "mc1", "mc2", "bleu", "rouge", "mcc")
+_OLD_NAMES = {"ppl": "perplexity"}
+
+
+def is_result(content: Any) -> bool:
+    """Whether JSON is a result of lm-eval."""
+    return isinstance(content, dict) and isinstance(content.get("results"), dict) and "versions" in content
+
+
+def figures(content: Mapping[str, Any], where: str, name: str | None = None) -> Iterator[Figure]:
+    """Every number of a result file.
+
+    Args:
+        content: the parsed JSON.
+        where: its name, for messages.
+        name: of the submission; by default made of the model's arguments.
+
+    Raises:
+        InputError: it is no result of lm-eval.
+    """
+    if not is_result(content):
+        raise InputError(f"{where} is no result of lm-eval: no 'results' and 'versions' in it")
+    model = model_of(content, name)
+    for task, found in content["results"].items():
+        if not isinstance(found, dict):
+            raise InputError(f"{where}: results of {task!r} are no table of numbers")
+        for key, value in found.items():
+            metric, _, pipeline = key.partition(",")
+            if metric.endswith(_ERROR) or not _is_number(value):
+                continue
+            stderr = found.get(f"{metric}{_ERROR}" + (f",{pipeline}" if pipeline else ""))
+            figure = Figure(
+                model=model,
+                task=f"{PREFIX}{task}{_shots_suffix(content, task)}",
+                metric=ours(_OLD_NAMES.get(metric, metric), pipeline or "none"),
+                value=float(value),
+                higher_is_better=_direction(content, task, metric),
+                n=int((content.get("n-samples") or {}).get(task, {}).get("effective", 0)),
+                task_version=str(content["versions"].get(task, "unknown")),
+                protocol=f"lm-eval-{_release(content)}/{_shots(content, task)}-shot",
+            )
+            yield with_error(figure, float(stderr) if _is_number(stderr) else None)
+
+
+def model_of(content: Mapping[str, Any], name: str | None = None) -> Model:
+    """The model that a result is about: ``pretrained`` and ``revision`` of its arguments, or its name."""
+    config = content.get("config") or {}
+    given = config.get("model_args") or {}
+    if isinstance(given, str):
+        given = dict(part.split("=", 1) for part in given.split(",") if "=" in part)
+    title = str(given.get("pretrained") or content.get("model_name") or config.get("model") or "unknown")
+    extra = [str(given[key]) for key in ("revision", "peft") if given.get(key) not in (None, "main")]
+    full = "@".join([title, *extra])
+    parent = name_of(title) if given.get("peft") else None
+    return Model(name_of(name or full), full, "language", parent=parent)
+
+
+def date_of(content: Mapping[str, Any], otherwise: datetime) -> datetime:
+    """When it was made: ``date`` in seconds since 1970, where it is stated."""
+    stated = content.get("date")
+    return datetime.fromtimestamp(float(stated), UTC) if _is_number(stated) else otherwise
+
+
+def tool_of(content: Mapping[str, Any]) -> str:
+    """What wrote it."""
+    return f"lm-eval {_release(content)}"
+
+
+def samples(path: Path, task: str) -> list[dict[str, Any]]:
+    """Outcome columns of every document of a task, from the samples beside a result file; empty without any.
+
+    Raises:
+        InputError: a line is no JSON, or a document stands there twice.
+    """
+    stamp = path.stem.removeprefix("results_")
+    found = [p for p in sorted(path.parent.glob(f"samples_{task}_*.jsonl")) if stamp in p.name] or sorted(
+        path.parent.glob(f"samples_{task}.jsonl")
+    )
+    if not found:
+        return []
+    rows, seen = [], set()
+    for number, line in enumerate(found[-1].read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            sample = json.loads(line)
+            item, pipeline = str(sample["doc_id"]), sample.get("filter", "none")
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{found[-1].name} line {number} is no sample of lm-eval") from None
+        if (item, pipeline) in seen:
+            raise InputError(f"{found[-1].name}: document {item} stands there twice")
+        seen.add((item, pipeline))
+        values = {name: sample[name] for name in sample.get("metrics", _metrics_in(sample))}
+        suffix = "" if pipeline == "none" else f"@{pipeline}"
+        rows.append({"item": item, **{f"{COLUMN}{m}{suffix}": _plain(v) for m, v in values.items()}})
+    return _joined(rows)
+
+
+def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a document, the filters' columns side by side, in the order of the ids."""
+    of: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        of.setdefault(row["item"], {"cluster": row["item"]}).update(row)
+    ordered = sorted(of.values(), key=lambda row: (len(row["item"]), row["item"]))
+    columns = {name for row in ordered for name in row}
+    return [row for row in ordered if set(row) == columns]
+
+
+def _metrics_in(sample: Mapping[str, Any]) -> list[str]:
+    known = ("doc_id", "filter")
+    return [key for key, value in sample.items() if key not in known and _is_number(value)]
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if _is_number(value) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float))
+
+
+def _release(content: Mapping[str, Any]) -> str:
+    return str(content.get("lm_eval_version") or ("0.4" if "n-shot" in content else "0.3"))
+
+
+def _shots(content: Mapping[str, Any], task: str) -> int:
+    per_task = content.get("n-shot") or {}
+    return int(per_task.get(task, (content.get("config") or {}).get("num_fewshot") or 0) or 0)
+
+
+def _shots_suffix(content: Mapping[str, Any], task: str) -> str:
+    shots = _shots(content, task)
+    return f"@{shots}shot" if shots else ""
+
+
+def _direction(content: Mapping[str, Any], task: str, metric: str) -> bool | None:
+    stated = ((content.get("higher_is_better") or {}).get(task) or {}).get(metric)
+    if stated is not None:
+        return bool(stated)
+    if metric in _LOWER:
+        return False
+    return True if re.match("|".join(_HIGHER), metric) else None

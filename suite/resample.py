@@ -1,0 +1,178 @@
+"""One stream of resamples for many metrics: the bootstrap of `suite.stats`, with its draws made once.
+
+Drawing 100,000 clusters 10,000 times takes longer than any sum over them, and the draws depend on nothing but their
+number and the seed. So every additive metric of a record puts in its sums per cluster, and every resample is counted
+once and multiplied with all of them. A spread over groups puts in sums per cluster and group, sorted by group, so that
+what it costs does not grow with the number of groups; all spreads over the same groups share the values by group.
+
+The draws are those of `stats.resampled_sums` and of `stats.interval_rows`: the numbers agree with theirs but for the
+rounding of sums.
+
+Shape suffixes: N items, C clusters, M pairs of a cluster and a group, S groups, V = S + 1 with the value over
+everything last, K terms, R resamples, B resamples of one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from suite.stats import N_RESAMPLES, Finish, FloatArray, IntArray, cluster_sums, finished
+
+_BLOCK_COUNTS = 2**21  # counts in one block: 16 MB as float64
+
+
+@dataclass
+class Sums:
+    """Sums of terms per unit, to be resampled: a unit is a cluster, or what a cluster holds of one group.
+
+    Attributes:
+        finish: sums [..., K] -> values [...].
+        sums_MK: of each unit.
+        cluster_M: index of each unit's cluster; ``None``: unit m is cluster m.
+        ends_S: units are sorted by group: those of group s are ``ends_S[s]:ends_S[s + 1]``, of no group those before
+            ``ends_S[0]``; ``None``: there are no groups.
+        n_clusters: all clusters C.
+        values: what came out, [R, V], or [R, 1] without groups.
+    """
+
+    finish: Finish
+    sums_MK: FloatArray
+    cluster_M: IntArray | None = None
+    ends_S: IntArray | None = None
+    n_clusters: int = 0
+    values: list[FloatArray] = field(default_factory=list)
+
+    @property
+    def resampled(self) -> FloatArray:
+        """All that came out, [R, V]."""
+        return np.concatenate(self.values)
+
+    @property
+    def real(self) -> FloatArray:
+        """The values without resampling, [V]."""
+        edges = [0, len(self.sums_MK)] if self.ends_S is None else [0, *self.ends_S.tolist()]
+        sums_SK = np.stack([self.sums_MK[start:stop].sum(axis=0) for start, stop in pairwise(edges)])
+        if self.ends_S is not None:
+            sums_SK = np.concatenate([sums_SK[1:], sums_SK.sum(axis=0, keepdims=True)])
+        return finished(self.finish, sums_SK)
+
+    def add(self, sums_BSK: FloatArray) -> None:
+        """Take in one block's sums by segment: no group, then each group; or everything."""
+        if self.ends_S is not None:
+            sums_BSK = np.concatenate([sums_BSK[:, 1:], sums_BSK.sum(axis=1, keepdims=True)], axis=1)
+        self.values.append(finished(self.finish, sums_BSK))
+
+
+def of_clusters(terms_NK: FloatArray, finish: Finish, cluster_N: IntArray) -> Sums:
+    """The sums of a metric over everything; `cluster_N` numbers the clusters in the order of their labels."""
+    sums_CK = cluster_sums(terms_NK, cluster_N)
+    return Sums(finish, sums_CK, n_clusters=len(sums_CK))
+
+
+def of_groups(terms_NK: FloatArray, finish: Finish, cluster_N: IntArray, codes_N2: IntArray) -> Sums:
+    """The sums of a metric by group; `codes_N2` as `suite.metrics.codes` makes them."""
+    n_groups, n_clusters = int(codes_N2[:1, 1].sum()), int(cluster_N.max()) + 1
+    unit_N = (codes_N2[:, 0] + 1) * n_clusters + cluster_N
+    units = np.unique(unit_N)
+    ends_S = np.searchsorted(units, np.arange(1, n_groups + 2) * n_clusters)
+    return Sums(finish, cluster_sums(terms_NK, unit_N), units % n_clusters, ends_S, n_clusters)
+
+
+def resample(asked: Sequence[Sums], n_clusters: int, seed: int) -> None:
+    """Draw `n_clusters` clusters with replacement 10,000 times and fill in everybody's `values`.
+
+    Holds two blocks of draws and one of counts, 50 MB, whatever the number of clusters below 2 million; the values take
+    8 bytes a resample, group and metric.
+    """
+    layouts = [_Layout(group) for group in _same_units(asked)]
+    n_rows = max(1, _BLOCK_COUNTS // max(n_clusters, *(layout.width for layout in layouts)))
+    with ThreadPoolExecutor(1) as ahead:  # the next block is drawn while this one is summed
+        blocks = _drawn(n_clusters, n_rows, seed)
+        coming = ahead.submit(next, blocks, None)
+        while (draws_BC := coming.result()) is not None:
+            coming = ahead.submit(next, blocks, None)
+            counts_BC = _counted(draws_BC, n_clusters)
+            for layout in layouts:
+                layout.add(counts_BC)
+
+
+def _drawn(n_clusters: int, n_rows: int, seed: int) -> Iterator[IntArray]:
+    """Blocks of draws [B, C], from one stream in row order: the size of a block changes nothing."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, N_RESAMPLES, n_rows):
+        yield rng.integers(0, n_clusters, (min(n_rows, N_RESAMPLES - start), n_clusters))
+
+
+def _counted(draws_BC: IntArray, n_clusters: int) -> npt.NDArray[np.uint16]:
+    """How often each cluster was drawn, [B, C]; row by row, which stays in the cache."""
+    counts_BC = np.empty(draws_BC.shape, dtype=np.uint16)  # a cluster is drawn 65,536 times in no resample
+    for draws_C, counts_C in zip(draws_BC, counts_BC, strict=True):
+        counts_C[:] = np.bincount(draws_C, minlength=n_clusters)
+    return counts_BC
+
+
+class _Layout:
+    """The sums of several metrics over the same units, side by side in one matrix."""
+
+    def __init__(self, members: Sequence[Sums]) -> None:
+        self._members = members
+        self._terms_MK = np.concatenate([one.sums_MK for one in members], axis=1)
+        self._cuts = np.cumsum([one.sums_MK.shape[1] for one in members])[:-1]
+        self._cluster_M = members[0].cluster_M
+        ends_S = members[0].ends_S
+        self._edges = [0, *(() if ends_S is None else ends_S.tolist())]
+        if ends_S is None:
+            self._edges.append(len(self._terms_MK))
+        self.width = (len(self._edges) - 1) * self._terms_MK.shape[1]
+
+    def add(self, counts_BC: npt.NDArray[np.uint16]) -> None:
+        counts = counts_BC if self._cluster_M is None else counts_BC.take(self._cluster_M, axis=1)
+        sums_BSK = np.zeros((len(counts), len(self._edges) - 1, self._terms_MK.shape[1]))
+        for segment, (start, stop) in enumerate(pairwise(self._edges)):
+            if stop > start:
+                sums_BSK[:, segment] = counts[:, start:stop].astype(np.float64) @ self._terms_MK[start:stop]
+        for one, mine in zip(self._members, np.split(sums_BSK, self._cuts, axis=2), strict=True):
+            one.add(mine)
+
+
+def _same_units(asked: Sequence[Sums]) -> list[list[Sums]]:
+    """Those with the same units together."""
+    found: list[list[Sums]] = []
+    for one in asked:
+        mine = next((group for group in found if _alike(group[0], one)), None)
+        if mine is None:
+            found.append([one])
+        else:
+            mine.append(one)
+    return found
+
+
+def _alike(a: Sums, b: Sums) -> bool:
+    pairs = ((a.cluster_M, b.cluster_M), (a.ends_S, b.ends_S))
+    return all((x is None) == (y is None) and (x is None or np.array_equal(x, y)) for x, y in pairs)  # type: ignore[arg-type]
+
+
+def resample_rows(
+    fn: Callable[[IntArray], FloatArray], cluster_N: IntArray, seed: int, n_resamples: int = 1000
+) -> FloatArray:
+    """Values [R, V] of something that is no function of sums, from the rows of each resample of clusters.
+
+    Args:
+        fn: row indices, in any order -> values [V], NaN where undefined; called `n_resamples` times.
+        cluster_N: number of each item's cluster, in the order of their labels.
+        seed: of the draws, which are those of `stats.interval_rows`.
+        n_resamples: resamples R.
+    """
+    n_clusters = int(cluster_N.max()) + 1
+    rows_of_C = np.split(np.argsort(cluster_N, kind="stable"), np.cumsum(np.bincount(cluster_N))[:-1])
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(n_resamples):
+        picks_C = rng.integers(0, n_clusters, n_clusters)
+        found.append(fn(np.concatenate([rows_of_C[c] for c in picks_C])))
+    return np.stack(found)

@@ -1,0 +1,166 @@
+"""A user's classification data set as a task: images in folders, rows of a table, arrays, or labels for predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suite.data import Dataset, check
+from suite.errors import InputError
+from suite.manifest import Inputs, Manifest
+from suite.model import Classifier, Signature
+from suite.task import Example
+from tasks.classification import PREDICTIONS, Classification
+from tasks.metric_sets import Measured
+from tasks.own.items import Description, Items, classes_of, digest, listed, reader
+
+__all__ = ["Description", "Kept", "OwnClassification", "restored", "task"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What is written beside the records, so that they can be verified without the data.
+
+    Attributes:
+        classes: names, in the order of the model's outputs.
+        data_sha256: of the data.
+    """
+
+    classes: tuple[str, ...]
+    data_sha256: str
+
+
+class OwnClassification(Classification):
+    """Classification of the items that a `Description` describes."""
+
+    def __init__(
+        self, description: Description, classes: Sequence[str], items: Callable[[], Items], digest: Callable[[], str]
+    ) -> None:
+        self._own, self._items, self._digest = description, items, digest
+        self.calibrates = "nll" if description.calibration or description.calibration_from else ""
+        positive = classes.index(description.positive) if description.positive else 1
+        measured = Measured(
+            tuple(classes), positive=positive, early=description.ranking, novelty=description.novelty is not None
+        )
+        super().__init__(
+            name=description.name,
+            title=description.title or description.name,
+            version=description.version,
+            dataset=Dataset(
+                name=description.name,
+                content_sha256="",
+                licence=description.licence or "not stated",
+                source=description.source or "a user's own data",
+                bundled=True,
+            ),
+            shape=(),
+            measured=measured,
+            load=self._examples,
+            protocol=_protocol(description),
+            read=reader(description),
+        )
+
+    def fetch(self) -> None:
+        """Read every item once.
+
+        Raises:
+            InputError: an image cannot be read, or the items have different shapes.
+        """
+        found = self._items().items
+        if found[0].input is None:
+            return
+        shapes = ((one.item, np.shape(self._read(one.input))) for one in found)
+        first, shape = next(shapes)
+        other = next(((item, its) for item, its in shapes if its != shape), None)
+        if other is not None:
+            raise InputError(
+                f"data set {self.name!r}: {first!r} has shape {list(shape)}, {other[0]!r} {list(other[1])}; "
+                "give resize and crop, or images of one size"
+            )
+
+    def data_sha256(self) -> str:
+        """Digest of all files and of what the description says of them."""
+        return self._digest()
+
+    def ask(self, model: Classifier, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
+        """As every classification task, with the description's normalisation where a manifest has none."""
+        if spec.normalisation is None and self._own.normalisation is not None:
+            spec = spec.model_copy(update={"normalisation": self._own.normalisation})
+        return super().ask(model, inputs, spec)
+
+    def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
+        """As every classification task; without inputs only predictions fit."""
+        first = self._items().items[0].input
+        if first is None and manifest.format != PREDICTIONS:
+            return 'it has labels only; a submission with format = "predictions" can be scored on it'
+        if first is not None:
+            self._shape = np.shape(self._read(first))
+        return super().misfit(manifest, signature)
+
+    def description(self) -> dict[str, Any]:
+        """With all that is needed to recompute its metrics."""
+        own = {"description": self._own.model_dump(mode="json", exclude_defaults=True)}
+        kept = Kept(self._measured.classes, self.data_sha256())
+        return super().description() | {"own": own | dataclasses.asdict(kept)}
+
+    def _examples(self) -> list[Example]:
+        found = self._items()
+        named = {name: k for k, name in enumerate(self._measured.classes)}
+        numbers = {str(k): k for k in range(len(named))} if found.numbered and self._own.classes else named
+        if self._own.novelty is not None:
+            numbers = {**numbers, self._own.novelty: -1}
+        stray = next((one for one in found.items if one.label not in numbers), None)
+        if stray is not None:
+            allowed = ", ".join(numbers)
+            raise InputError(
+                f"data set {self.name!r}: item {stray.item!r} has label {stray.label!r}; allowed: {allowed}"
+            )
+        return [
+            Example(one.item, one.input, numbers[one.label], one.known.cluster, one.known.groups, one.calibration)
+            for one in found.items
+            if not (one.calibration and numbers[one.label] < 0)
+        ]
+
+
+def task(description: Description, folder: Path) -> OwnClassification:
+    """The task on the files under a folder.
+
+    Raises:
+        InputError: as of `tasks.own.items.listed`, a label outside the classes, or other data than pinned.
+    """
+    found = listed(description, folder)
+    classes = classes_of((one.label for one in found.items), description, found.numbered)
+    made = OwnClassification(description, classes, lambda: found, cache(lambda: digest(found, folder, description)))
+    made.examples(None)  # type: ignore[arg-type]  # labels outside the classes are refused before anything runs
+    pinned = getattr(description, "sha256", None)
+    if pinned:
+        check(made.data_sha256(), pinned, f"data set {description.name!r}")
+    return made
+
+
+def restored(description: Description, facts: Mapping[str, Any]) -> OwnClassification:
+    """The task without its files, from what `OwnClassification.description` kept.
+
+    Raises:
+        InputError: something is missing from what was kept.
+    """
+    try:
+        kept = Kept(tuple(facts["classes"]), facts["data_sha256"])
+    except KeyError as error:
+        raise InputError(f"the kept description of {description.name!r} has no {error}") from None
+
+    def absent() -> Items:
+        raise InputError(f"the data of {description.name!r} are not at hand: give --data and its TOML file")
+
+    return OwnClassification(description, kept.classes, absent, lambda: kept.data_sha256)
+
+
+def _protocol(description: Description) -> str:
+    resized = [f"{key}{value}" for key in ("resize", "crop") if (value := getattr(description, key)) is not None]
+    fitted = ["temperature-nll"] if description.calibration or description.calibration_from else []
+    return "/".join([*(resized or ["native"]), *fitted])

@@ -1,0 +1,284 @@
+"""The items of a user's classification data set: from folders of images, a table, or arrays.
+
+Images: 8 bits a channel, grey as [1, H, W] and everything else as RGB [3, H, W], in [0, 1]; `resize` and `crop` as
+`tasks.images_cls.photograph`. Arrays: uint8 [N, H, W(, C)] becomes [C, H, W] in [0, 1]; other numbers stay as they
+are, in float32. Tables: the columns of `features`, then one feature for each listed value of each column of
+`categorical`; an empty cell has none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from suite.errors import InputError, unknown
+from suite.manifest import Normalisation
+from tasks.images_cls import channels_first, photograph
+from tasks.own import table
+from tasks.own.common import Common
+from tasks.own.table import Attributes
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+
+class Description(Common):
+    """A classification data set of images, features, arrays, or a label alone; paths are relative to the TOML file."""
+
+    images: str | None = None
+    """Folder of images: one folder a class, or, with ``file``, named by the table."""
+    file: str | None = None
+    """The table's column of image files, relative to ``images``."""
+    features: tuple[str, ...] = ()
+    """The table's columns of numbers that are the model's input, in this order."""
+    categorical: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Columns of categories and their values: one more feature each, in this order."""
+    arrays: str | None = None
+    """An .npz file of arrays."""
+    x: str = "x"
+    """Its array of inputs [N, ...]."""
+    y: str = "y"
+    """Its array of labels [N]: numbers of classes, or their names."""
+    ids: str | None = None
+    """Its array of ids; absent: row-000000 and so on."""
+    label: str | None = None
+    """The table's column of labels."""
+    calibration: dict[str, str] = Field(default_factory=dict)
+    """Columns of the table and the one value of items that a temperature is fitted on: {split = "val"}."""
+    calibration_from: str | None = None
+    """Folder, table or .npz of such items, laid out as the data."""
+    positive: str | None = None
+    """Two classes: the one that counts as yes; the second without this key."""
+    ranking: bool = False
+    """A screen with few positives: logAUC, enrichment, BEDROC."""
+    novelty: str | None = None
+    """The label of items of none of the classes."""
+    resize: int | None = Field(default=None, gt=0)
+    """Pixels of an image's shorter side, bilinear."""
+    crop: int | None = Field(default=None, gt=0)
+    """Pixels of the square that is then cut out of the middle."""
+    normalisation: Normalisation | None = None
+    """For submissions that declare none."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Description:
+        tabular = bool(self.features or self.categorical)
+        problems = {
+            "give one of images, arrays and features": (self.images is not None) + (self.arrays is not None) + tabular
+            > 1,
+            "give images, arrays, or a table with a label": self.images is None
+            and self.arrays is None
+            and not self.label,
+            "file, label, features and categorical name columns of a table, and no table is given: add table = ...": (
+                self.table is None and bool(self.file or self.label or tabular or self.calibration)
+            ),
+            "file needs images and label": self.file is not None and (self.images is None or self.label is None),
+            "give calibration or calibration_from, not both": bool(self.calibration and self.calibration_from),
+            "positive is not among the classes": self.positive is not None and self.positive not in self.classes,
+            "positive needs two classes": self.positive is not None and len(self.classes) != 2,  # noqa: PLR2004
+            "novelty is the label of items of none of the classes": self.novelty in self.classes,
+        }
+        found = next((line for line, wrong in problems.items() if wrong), None)
+        if found:
+            raise ValueError(found)
+        return self
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item before its label is a number.
+
+    Attributes:
+        item: id.
+        input: array, path of an image, or ``None`` where only predictions can be scored.
+        label: as the data spell it.
+        known: cluster and groups.
+        calibration: a temperature is fitted on it.
+    """
+
+    item: str
+    input: Any
+    label: str
+    known: Attributes
+    calibration: bool = False
+
+
+@dataclass(frozen=True)
+class Items:
+    """All of them.
+
+    Attributes:
+        items: in the order of the data.
+        paths: the files that they are made of.
+        numbered: labels are numbers of classes, not names.
+    """
+
+    items: list[Item]
+    paths: set[Path] = field(default_factory=set)
+    numbered: bool = False
+
+
+def listed(description: Description, folder: Path) -> Items:
+    """Every item to be scored, then those of the calibration split; reads tables and arrays, but no image.
+
+    Raises:
+        InputError: nothing there, an id without a row or given twice, a cell or array that does not fit.
+    """
+    found = _part(description, folder, description.where)
+    parts = [(found, False)]
+    if description.calibration:
+        parts.append((_part(description, folder, description.calibration), True))
+    if description.calibration_from:
+        key = "arrays" if description.arrays else "images" if description.images and not description.file else "table"
+        other = description.model_copy(update={key: description.calibration_from})
+        parts.append((_part(other, folder, {}), True))
+    items = [Item(i.item, i.input, i.label, i.known, split) for part, split in parts for i in part.items]
+    seen: set[str] = set()
+    for one in items:
+        if one.item in seen:
+            raise InputError(f"data set {description.name!r}: id {one.item!r} is given twice")
+        seen.add(one.item)
+    return Items(items, {path for part, _ in parts for path in part.paths}, found.numbered)
+
+
+def reader(description: Description) -> Any:
+    """How the input of an item becomes an array."""
+    if description.images is None:
+        return _as_it_is
+    return partial(photograph, resize=description.resize, crop=description.crop, grey=True)
+
+
+def digest(items: Items, folder: Path, description: Description) -> str:
+    """sha256 over all files and the description's meaning: what records state as the data's."""
+    lines = sorted(f"{_sha256(path)}  {Path(os.path.relpath(path, folder)).as_posix()}\n" for path in items.paths)
+    files = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256(f"{files}  files\n{description.meaning_sha256()}  description\n".encode()).hexdigest()
+
+
+def _part(description: Description, folder: Path, where: Mapping[str, str]) -> Items:
+    rows = known = None
+    if description.table is not None:
+        rows = table.read(folder / description.table)
+        known = table.attributes(rows, description.model_copy(update={"where": dict(where)}))
+    if description.arrays is not None:
+        return _of_arrays(description, folder / description.arrays, known)
+    if rows is None or known is None or (description.images and not description.file):
+        return _of_folders(description, folder / str(description.images), known, rows)
+    return _of_table(description, folder, rows, known)
+
+
+def _of_folders(
+    description: Description, root: Path, known: Mapping[str, Attributes] | None, rows: table.Table | None
+) -> Items:
+    if not root.is_dir():
+        raise InputError(f"no folder {root}; it should hold one folder of images a class")
+    paths = sorted(path for path in root.glob("*/*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f"{root} holds no images in folders, one folder a class; images are {', '.join(SUFFIXES)}")
+    names = {path.relative_to(root).as_posix(): path for path in paths}
+    if known is not None and rows is not None:
+        others = set(rows.text(description.id)) - set(known)  # rows that `where` leaves out
+        names = {name: path for name, path in names.items() if name not in others}
+        table.of_items(names, known, rows.path)
+    items = [Item(n, p, p.parent.name, known[n] if known else Attributes(n, {})) for n, p in names.items()]
+    return Items(items, set(names.values()) | ({rows.path} if rows else set()))
+
+
+def _of_table(description: Description, folder: Path, rows: table.Table, known: Mapping[str, Attributes]) -> Items:
+    ids, labels = rows.text(description.id), rows.text(str(description.label))
+    files = rows.text(description.file) if description.file else []
+    inputs: Any = _features(description, rows) if description.features or description.categorical else [None] * len(ids)
+    items, paths = [], {rows.path}
+    for at, item in enumerate(ids):
+        if item not in known:
+            continue
+        if not labels[at]:
+            raise InputError(f"{rows.path}: item {item!r} has no label in column {description.label!r}")
+        given = inputs[at]
+        if files:
+            given = folder / str(description.images) / files[at]
+            if not given.is_file():
+                raise InputError(f"{rows.path}: item {item!r} names the image {given}, which is not there")
+            paths.add(given)
+        items.append(Item(item, given, labels[at], known[item]))
+    return Items(items, paths)
+
+
+def _features(description: Description, rows: table.Table) -> NDArray[np.float32]:
+    columns = []
+    for name in description.features:
+        numbers = rows.numbers(name)
+        if np.isnan(numbers).any():
+            raise InputError(f"{rows.path}: row {int(np.isnan(numbers).argmax()) + 1} has no number in column {name!r}")
+        columns.append(numbers)
+    for name, values in description.categorical.items():
+        cells = rows.text(name)
+        stray = next((cell for cell in cells if cell and cell not in values), None)
+        if stray is not None:
+            raise unknown(f"value of {name!r} in {rows.path}", stray, values)
+        columns += [np.array([cell == value for cell in cells], dtype=np.float64) for value in values]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _of_arrays(description: Description, path: Path, known: Mapping[str, Attributes] | None) -> Items:
+    wanted = [description.x, description.y, *([description.ids] if description.ids else [])]
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            lost = next((name for name in wanted if name not in arrays.files), None)
+            if lost is not None:
+                raise InputError(f"{path} has no array {lost!r}; it has {', '.join(sorted(arrays.files))}")
+            found = [arrays[name] for name in wanted]
+    except OSError as error:
+        raise InputError(f"no arrays at {path}: {error.strerror or error}") from None
+    except ValueError as error:  # objects, which only a pickle could hold, or no .npz at all
+        raise InputError(f"{path} cannot be read as plain arrays: {error}") from None
+    x, y = found[0], found[1].reshape(-1)
+    if len(x) != len(y) or not len(x):
+        raise InputError(f"{path}: {description.x!r} has {len(x)} items, {description.y!r} {len(y)}")
+    if x.dtype.kind not in "uif" or not np.isfinite(x).all():
+        raise InputError(f"{path}: {description.x!r} must hold finite numbers, it is {x.dtype}")
+    ids = [str(one) for one in found[2].tolist()] if description.ids else [f"row-{i:06d}" for i in range(len(x))]
+    every = table.of_items(ids, known, path) if known is not None else [Attributes(i, {}) for i in ids]
+    items = [Item(i, _input(one), str(label), k) for i, one, label, k in zip(ids, x, y.tolist(), every, strict=True)]
+    return Items(items, {path}, y.dtype.kind in "ui")
+
+
+def _input(one: NDArray[Any]) -> NDArray[np.float32]:
+    if one.dtype != np.uint8:
+        return one.astype(np.float32)
+    return channels_first(one if one.ndim == 3 else one[..., None])  # noqa: PLR2004
+
+
+def _as_it_is(given: Any) -> Any:
+    return given
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def classes_of(labels: Iterable[str], description: Description, numbered: bool) -> tuple[str, ...]:
+    """The declared classes, else the labels that occur, in order (numbers by value).
+
+    Raises:
+        InputError: fewer than two.
+    """
+    if description.classes:
+        found = description.classes
+    else:
+        names = set(labels) - {description.novelty}
+        found = tuple(sorted(names, key=int if numbered else str))
+        if stray := next((name for name in found if set(name) & set("[],=")), None):
+            raise InputError(f"data set {description.name!r}: class {stray!r} holds one of [ ] , =; rename it")
+    if len(found) < 2:  # noqa: PLR2004
+        raise InputError(f"data set {description.name!r} has {len(found)} class(es): list all with classes = [...]")
+    return found

@@ -1,0 +1,221 @@
+"""The table beside a user's data: ids, clusters and groups, from CSV, TSV or Parquet."""
+
+from __future__ import annotations
+
+import csv as csv_lines
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import InputError, unknown
+from tasks.own.common import Common
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MISSING = "(missing)"
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
+_EMPTY = ["", "NA", "N/A", "NaN", "nan", "null"]
+_DELIMITERS = ("\t", ";", ",")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What the table says of one item.
+
+    Attributes:
+        cluster: correlated items share it.
+        groups: attribute to value; `MISSING` where the cell is empty.
+    """
+
+    cluster: str
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it lies on disk; cells of text files are text until somebody asks for numbers.
+
+    Attributes:
+        path: of the file.
+        columns: its content.
+    """
+
+    path: Path
+    columns: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    def text(self, column: str) -> list[str]:
+        """A column as text; an empty cell (also NA, N/A, NaN, null) is ``""``.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        return ["" if cell is None else str(cell).strip() for cell in self._column(column).to_pylist()]
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column as numbers; an empty cell is NaN.
+
+        Raises:
+            InputError: there is no such column, or a cell is not a number.
+        """
+        cells = self._column(column).to_pylist()
+        try:
+            return np.array([np.nan if cell is None else float(cell) for cell in cells], dtype=np.float64)
+        except ValueError:
+            bad = next(cell for cell in cells if cell is not None and not _is_number(cell))
+            raise InputError(f"{self.path}: column {column!r} holds {str(bad)!r}, which is not a number") from None
+
+    def _column(self, name: str) -> Any:
+        if name not in self.columns.column_names:
+            raise unknown(f"column in {self.path}", name, self.columns.column_names)
+        return self.columns.column(name)
+
+
+def read(path: Path) -> Table:
+    """A table: Parquet, or text with a header whose delimiter (comma, semicolon, tab) the header shows.
+
+    Raises:
+        InputError: no such file, not a table, or no rows.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path} is no table; allowed: {', '.join(SUFFIXES)}")
+    try:
+        columns = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    except OSError as error:
+        raise InputError(f"no table at {path}: {error.strerror or error}") from None
+    except (ValueError, IndexError) as error:  # pyarrow's errors are ValueErrors
+        raise InputError(f"{path} is not a readable table: {str(error).splitlines()[0]}") from None
+    if columns.num_rows == 0:
+        raise InputError(f"{path} has no rows")
+    return Table(path, columns)
+
+
+def attributes(table: Table, description: Common) -> dict[str, Attributes]:
+    """What the table says of every item that `description.where` lets in, by id, in the table's order.
+
+    Raises:
+        InputError: a column is not there, an id is empty or given twice, a cell is not a number where bands are asked
+            for, or no row is let in.
+    """
+    ids = table.text(description.id)
+    _check_ids(table, description.id, ids)
+    clusters = table.text(description.cluster) if description.cluster else ids
+    groups = {name: _groups(table, name, description.bands.get(name)) for name in description.groups}
+    wanted = [table.text(column) for column in description.where]
+    found = {}
+    for row, item in enumerate(ids):
+        if all(cells[row] == value for cells, value in zip(wanted, description.where.values(), strict=True)):
+            values = {name: cells[row] for name, cells in groups.items()}
+            found[item] = Attributes(clusters[row] or item, values)
+    if not found:
+        raise InputError(f"{table.path}: no row has {_said(description.where)}")
+    return found
+
+
+def of_items(items: Iterable[str], known: Mapping[str, Attributes], where: Path) -> list[Attributes]:
+    """The attributes of every item.
+
+    Raises:
+        InputError: an item has no row; names the first and counts the others.
+    """
+    items = list(items)
+    lost = [item for item in items if item not in known]
+    if lost:
+        more = f" (and {len(lost) - 1} more)" if lost[1:] else ""
+        raise InputError(f"{where} has no row for {lost[0]!r}{more}; add it, or remove the item")
+    return [known[item] for item in items]
+
+
+def group_values(known: Iterable[Attributes]) -> dict[str, dict[str, int]]:
+    """Attribute -> value -> number of items, values in order of their names, `MISSING` last."""
+    counts: dict[str, Counter[str]] = {}
+    for one in known:
+        for name, value in one.groups.items():
+            counts.setdefault(name, Counter())[value] += 1
+    return {
+        name: {value: found[value] for value in sorted(found, key=lambda v: (v == MISSING, v))}
+        for name, found in counts.items()
+    }
+
+
+def band(value: float, limits: tuple[float, ...]) -> str:
+    """The band of a number: lower limit within, upper limit not; NaN is `MISSING`.
+
+    >>> [band(age, (40, 65)) for age in (39.9, 40, 65)]
+    ['<40', '40-65', '>=65']
+    """
+    if np.isnan(value):
+        return MISSING
+    at = int(np.searchsorted(limits, value, side="right"))
+    if at == 0:
+        return f"<{limits[0]:g}"
+    return f">={limits[-1]:g}" if at == len(limits) else f"{limits[at - 1]:g}-{limits[at]:g}"
+
+
+def bands_of(limits: tuple[float, ...]) -> tuple[str, ...]:
+    """All bands between these limits.
+
+    >>> bands_of((40, 65))
+    ('<40', '40-65', '>=65')
+    """
+    return tuple(band(value, limits) for value in (-np.inf, *limits))
+
+
+def _groups(table: Table, name: str, limits: tuple[float, ...] | None) -> list[str]:
+    if limits is not None:
+        return [band(value, limits) for value in table.numbers(name).tolist()]
+    values = [cell or MISSING for cell in table.text(name)]
+    if bad := next((value for value in values if set(value) & set("[],=")), None):
+        raise InputError(f"{table.path}: group {name!r} has the value {bad!r}; a value may not hold any of [ ] , =")
+    return values
+
+
+def _check_ids(table: Table, column: str, ids: list[str]) -> None:
+    if "" in ids:
+        raise InputError(f"{table.path}: row {ids.index('') + 1} has no id in column {column!r}")
+    twice = next((item for item, count in Counter(ids).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"{table.path}: id {twice!r} is given twice in column {column!r}")
+
+
+def _parquet(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path)
+
+
+def _text(path: Path) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline()
+    delimiter = max(_DELIMITERS, key=header.count)
+    names = next(iter(csv_lines.reader([header], delimiter=delimiter)), [])
+    return csv.read_csv(
+        path,
+        parse_options=csv.ParseOptions(delimiter=delimiter),
+        convert_options=csv.ConvertOptions(
+            column_types={name: pa.string() for name in names}, null_values=_EMPTY, strings_can_be_null=True
+        ),
+    )
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _said(where: Mapping[str, str]) -> str:
+    return " and ".join(f"{column} = {value!r}" for column, value in where.items())

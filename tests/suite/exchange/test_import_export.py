@@ -1,0 +1,279 @@
+"""Results of other tools become records that say so, and ours leave in formats that others read."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import REPOSITORY, Ran, one_line
+
+from suite.exchange import every_eval_ever, flat, harness_json, sheet
+from suite.exchange.figure import name_of
+from suite.store import Store
+
+Hallmark = Callable[..., Ran]
+RESULTS = REPOSITORY / "results"
+SCHEMA = REPOSITORY / "tests" / "fixtures" / "every_eval_ever-0.3.0.eval.schema.json"
+OLD = {
+    "results": {"piqa": {"acc": 0.7, "acc_stderr": 0.01, "acc_norm": 0.72, "acc_norm_stderr": 0.01}},
+    "versions": {"piqa": 0},
+    "config": {"model": "hf", "model_args": "pretrained=org/m,revision=step3", "num_fewshot": 5},
+}
+NEW = {
+    "results": {
+        "piqa": {"alias": "piqa", "acc,none": 0.75, "acc_stderr,none": 0.25, "acc_norm,none": 0.5,
+                 "acc_norm_stderr,none": "N/A"},
+        "gsm8k": {"exact_match,strict-match": 0.5, "exact_match_stderr,strict-match": 0.1},
+    },
+    "n-samples": {"piqa": {"original": 4, "effective": 4}, "gsm8k": {"original": 2, "effective": 2}},
+    "n-shot": {"piqa": 0, "gsm8k": 5},
+    "versions": {"piqa": 1.0, "gsm8k": 3.0},
+    "higher_is_better": {"piqa": {"acc": True, "acc_norm": True}, "gsm8k": {"exact_match": True}},
+    "config": {"model": "hf", "model_args": {"pretrained": "org/m"}},
+    "date": 1760000000.5,
+    "lm_eval_version": "0.4.13",
+}  # fmt: skip
+
+
+def written(folder: Path, name: str, content: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def samples(folder: Path, right: list[int], stamp: str = "2026-01-01T00-00-00") -> Path:
+    """A new result with samples; the k-th document of piqa is right where `right` holds 1."""
+    lines = [{"doc_id": i, "doc": {}, "target": 0, "acc": hit, "acc_norm": hit, "metrics": ["acc", "acc_norm"]}
+             for i, hit in enumerate(right)]  # fmt: skip
+    written(folder, f"samples_piqa_{stamp}.jsonl", "\n".join(map(json.dumps, lines)))
+    share = sum(right) / len(right)
+    content = {**NEW, "results": {"piqa": {"acc,none": share, "acc_norm,none": share}}}
+    content["config"] = {"model": "hf", "model_args": f"pretrained=org/{folder.name}"}
+    return written(folder, f"results_{stamp}.json", content)
+
+
+class TestHarness:
+    def test_the_old_schema(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        record = hallmark("import", written(tmp_path, "old.json", OLD), "--json").json["records"][0]
+        assert record["source"] == "imported"
+        assert record["manifest"]["name"] == "org-m-step3"
+        assert (record["task"], record["protocol"]) == ("lm-eval:piqa@5shot", "lm-eval-0.3/5-shot")
+        accuracy, normed = record["measurements"]
+        assert (accuracy["name"], normed["name"]) == ("accuracy", "accuracy_norm")
+        assert accuracy["low"] == pytest.approx(0.7 - 1.959964 * 0.01, abs=1e-8)
+        assert record["outcomes_sha256"] is None
+
+    def test_the_new_schema(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        piqa, gsm8k = hallmark("import", written(tmp_path, "new.json", NEW), "--json").json["records"]
+        accuracy, normed = piqa["measurements"]
+        assert (accuracy["n"], accuracy["higher_is_better"], accuracy["high"]) == (4, True, 1.0)  # clipped: a share
+        assert normed["low"] is None
+        assert gsm8k["task"] == "lm-eval:gsm8k@5shot"
+        assert gsm8k["measurements"][0]["name"] == "exact_match[filter=strict-match]"
+        assert piqa["provenance"]["started"].startswith("2025-10-09T")
+
+    def test_twice_is_once(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        path = written(tmp_path, "new.json", NEW)
+        hallmark("import", path)
+        hallmark("import", path)
+        assert len(list(Store(tmp_path / "results").scan())) == 2
+
+    def test_samples_become_outcomes(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        path = samples(tmp_path / "a", [1, 0, 1, 1])
+        record = hallmark("import", path, "--json").json["records"][0]
+        table = next(Store(tmp_path / "results").scan()).outcomes()
+        assert table.column("lm_eval.acc").to_pylist() == [1.0, 0.0, 1.0, 1.0]
+        assert table.column("item").to_pylist() == ["0", "1", "2", "3"]
+        assert record["measurements"][0]["value"] == 0.75
+
+    def test_imported_records_never_count_as_verified(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        hallmark("import", written(tmp_path, "new.json", NEW))
+        ran = hallmark("verify")
+        assert ran.code == 1
+        assert "imported, not measured here" in ran.err
+
+    def test_an_archive_is_read_without_unpacking(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        path = tmp_path / "x.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            for name, content in (("../../evil.json", NEW), ("notes.json", {"a": 1}), ("/abs.json", OLD)):
+                data = json.dumps(content).encode()
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        assert len(hallmark("import", path, "--json").json["records"]) == 3
+        assert not (tmp_path.parent / "evil.json").exists()
+
+    def test_an_adapter_has_its_base_as_parent(self) -> None:
+        model = harness_json.model_of({"config": {"model_args": "pretrained=org/m,peft=me/lora"}})
+        assert (model.name, model.parent) == ("org-m-me-lora", "org-m")
+
+    def test_the_real_pythia_files(self, hallmark: Hallmark, mirror: Path) -> None:
+        path = mirror / "lb_pythia_evals" / "pythia_v1_evals.tar.gz"
+        records = hallmark("import", path, "--json").json["records"]
+        assert len(records) == 3128
+        with tarfile.open(path) as archive:
+            name = "evals/pythia-v1/pythia-1.4b-deduped/five-shot/1.4b-deduped-5shot_step143000.json"
+            file = archive.extractfile(name)
+            assert file is not None
+            piqa = json.load(file)["results"]["piqa"]
+        mine = [r for r in records if r["manifest"]["title"] == "EleutherAI/pythia-v1.1-1.4b-deduped@step143000"]
+        found = next(r for r in mine if r["task"] == "lm-eval:piqa@5shot")
+        values = {m["name"]: m["value"] for m in found["measurements"]}
+        assert values == {"accuracy": piqa["acc"], "accuracy_norm": piqa["acc_norm"]}
+        assert all(r["outcomes_sha256"] is None for r in records)
+
+
+class TestSheets:
+    def test_what_is_exported_can_be_imported(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        hallmark("export", "--results", RESULTS, "--out", "all.csv")
+        ran = hallmark("import", "all.csv", "--results", "again", "--json")
+        assert ran.code == 0, ran.err
+
+        def numbers(root: Path) -> dict[tuple[str, ...], Any]:
+            newest = {(s.record.manifest.name, s.record.task): s.record for s in Store(root).scan()}
+            return {
+                (*key, m.name): (m.value, m.low, m.high, m.unit, m.higher_is_better, m.n)
+                for key, record in newest.items() for m in record.measurements if m.value is not None
+            }  # fmt: skip
+
+        assert numbers(tmp_path / "again") == numbers(RESULTS)
+
+    def test_parquet_holds_the_same_lines(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        hallmark("export", "--results", RESULTS, "--format", "parquet", "--out", "all.parquet", "-t", "digits")
+        newest = {s.record.manifest.name: s.record for s in Store(RESULTS).scan(task="digits")}
+        key = lambda line: (line["submission"], line["metric"])  # noqa: E731
+        found = pq.read_table(tmp_path / "all.parquet").to_pylist()
+        assert sorted(found, key=key) == sorted(flat.lines(newest.values()), key=key)
+        one_line(hallmark("export", "--results", RESULTS, "--format", "parquet"), 2, "--out FILE")
+
+    def test_a_mapping_with_a_join(self, tmp_path: Path) -> None:
+        written(tmp_path, "speed.csv", "model,ms\nnet,2\nother,3\n")
+        layout = sheet.Sheet.model_validate(
+            {
+                "submission": "{model}", "kind": "classification", "task": "t",
+                "join": [{"file": "speed.csv", "key": "model", "before": ".", "columns": ["ms"]}],
+                "figure": [
+                    {"column": "top1", "metric": "accuracy", "scale": 0.01, "higher_is_better": True},
+                    {"column": "ms", "metric": "latency_mean_s", "scale": 0.001, "unit": "s"},
+                ],
+            }
+        )  # fmt: skip
+        rows = sheet.rows_of("model,top1\nnet.a,50.5 ± 0.5\nlone.b,60\n", "x.csv")
+        found = list(sheet.mapped(rows, layout, "x.csv", tmp_path))
+        assert [(f.model.name, f.metric, f.value) for f in found] == [
+            ("net.a", "accuracy", 0.505), ("net.a", "latency_mean_s", 0.002), ("lone.b", "accuracy", 0.6),
+        ]  # fmt: skip
+        assert found[0].low == pytest.approx(0.505 - 1.959964 * 0.005)
+
+    def test_the_real_tables(self, hallmark: Hallmark, mirror: Path) -> None:
+        tables = mirror / "lb_llm_quant_tables"
+        found = hallmark(
+            "import", tables / "llamacpp_perplexity_README.md", "--map", "llamacpp-perplexity", "--json"
+        ).json["records"]
+        by_name = {r["manifest"]["name"]: r for r in found}
+        q4 = by_name["llama-3-8b-q4_K_M-imatrix-None"]
+        values = {m["name"]: m["value"] for m in q4["measurements"]}
+        assert (values["perplexity"], values["kl"]) == (6.407115, 0.031273)
+        assert values["bytes"] == pytest.approx(4.58 * 2**30)
+        assert q4["manifest"]["parent"] == "llama-3-8b-f16-imatrix-None"
+        assert by_name["llama-3-8b-f16-imatrix-None"]["manifest"]["parent"] is None
+        timm = mirror / "lb_timm_results" / "results-imagenet.csv"
+        assert len(hallmark("import", timm, "--map", "timm-imagenet-speed", "--json").json["records"]) == 1556
+        qwen = hallmark("import", tables / "gguf_alg_ext_acc.md", "--map", "auto-round-gguf", "--json").json["records"]
+        assert len(qwen) == 70
+
+    @pytest.mark.parametrize(
+        "path", sorted((REPOSITORY / "suite" / "exchange" / "maps").iterdir()), ids=lambda p: p.stem
+    )
+    def test_every_mapping_that_comes_along_is_valid(self, path: Path) -> None:
+        assert sheet.mapping(path.stem).figure
+
+
+class TestEveryEvalEver:
+    def test_every_committed_record_is_valid(self) -> None:
+        import jsonschema
+
+        schema = json.loads(SCHEMA.read_text())
+
+        validator = jsonschema.Draft7Validator(schema)
+        for stored in Store(RESULTS).scan():
+            validator.validate(every_eval_ever.evaluation(stored.record))
+
+    def test_imported_ones_too_and_nothing_is_lost(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        import jsonschema
+
+        schema = json.loads(SCHEMA.read_text())
+
+        hallmark("import", written(tmp_path, "new.json", NEW))
+        evaluations = json.loads(hallmark("export", "--format", "every-eval-ever").out)
+        for one in evaluations:
+            jsonschema.validate(one, schema)
+        assert evaluations[0]["source_metadata"]["source_type"] == "documentation"
+        mine = json.loads(hallmark("export", "--results", RESULTS, "--format", "every-eval-ever", "-t", "digits").out)
+        child = next(one for one in mine if one["model_info"]["id"] == "embedded-digits-int8")
+        assert child["model_info"]["additional_details"]["parent"] == "embedded-digits"
+        assert child["model_info"]["additional_details"]["compression.bits"] == "8.0"
+        record = next(s.record for s in Store(RESULTS).scan("embedded-digits-int8", "digits"))
+        undefined = {k for k in child["source_metadata"]["additional_details"] if k.startswith("undefined.")}
+        assert len(child["evaluation_results"]) + len(undefined) == len(record.measurements)
+
+
+def test_a_model_card_reads_back(hallmark: Hallmark) -> None:
+    from huggingface_hub import ModelCard
+
+    out = hallmark("export", "embedded-digits-int8", "--format", "model-index", "--results", RESULTS).out
+    card = ModelCard(out)
+    value = next(s.record for s in Store(RESULTS).scan("embedded-digits-int8", "digits")).measurement("accuracy").value
+    assert [r.metric_value for r in card.data.eval_results if r.metric_type == "accuracy"] == [value]
+    assert card.data.base_model == "embedded-digits"
+    one_line(hallmark("export", "--format", "model-index", "--results", RESULTS), 2, "name one of")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json", "{", "is no JSON"),
+        ("a.json", {"a": 1}, "is no result of lm-eval"),
+        ("a.json", {"results": {}, "versions": {}}, "no figure in it"),
+        ("a.csv", "submission,task\nx,y\n", "has no column kind, metric, value"),
+        ("a.csv", "submission,kind,task,metric,value,valeu\nx,language,t,m,1,2\n", "did you mean 'value'"),
+        ("a.csv", "submission,kind,task,metric,value\nx,language,t,m,nan\n", "leave the cell empty"),
+        ("a.csv", "submission,kind,task,metric,value\nx,language,t,m,abc\n", "line 2: value is 'abc'"),
+        ("a.csv", "submission,kind,task,metric,value\nx,speech,t,m,1\n", "unknown kind"),
+        ("a.csv", "submission,kind,task,metric,value\n,language,t,m,1\n", "cannot name a submission"),
+        ("a.csv", "submission,kind,task,metric,value\nx,language,t,m,1\nx,language,t,m,2\n", "stands there twice"),
+        ("a.csv", "submission,submission,kind,task,metric,value\n", "a column stands there twice"),
+        ("a.csv", "submission,kind,task,metric,value\n", "holds no rows"),
+        ("a.tar.gz", "no archive", "cannot be read as a tar archive"),
+        ("a.exe", "x", "is none of .json"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_imported(hallmark: Hallmark, tmp_path: Path, name: str, content: Any, words: str) -> None:
+    one_line(hallmark("import", written(tmp_path, name, content)), 2, words)
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_else_cannot_be_imported_or_exported(hallmark: Hallmark, tmp_path: Path) -> None:
+    table = written(tmp_path, "a.csv", "model,top1\nx,1\n")
+    one_line(hallmark("import", table, "--map", "tim"), 2, "unknown mapping 'tim'", ".toml file")
+    one_line(hallmark("import", table, "--map", "x.toml"), 2, "no mapping at x.toml")
+    one_line(hallmark("import", table, "--map", written(tmp_path, "m.toml", "kind = 3")), 2, "m.toml")
+    one_line(hallmark("import", table, "--map", "timm-imagenet"), 2, "names no column")
+    one_line(hallmark("import", "nowhere"), 2, "no file or folder at nowhere")
+    one_line(hallmark("import", tmp_path / "empty.md"), 2, "no file at")
+    one_line(hallmark("export"), 2, "no records under results")
+    one_line(hallmark("export", "x", "--results", RESULTS), 2, "no record of submission 'x'")
+    one_line(hallmark("export", "-t", "x", "--results", RESULTS), 2, "no record of task 'x'")
+
+
+def test_names() -> None:
+    assert name_of("a b/c@d") == "a-b-c-d"
+    assert len(name_of("x" * 300)) == 100
