@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import suite
 from suite import asking, measure, outcomes
 from suite.calibrate import CALIBRATION, applied
+from suite.check import readings
 from suite.child import Child
 from suite.errors import AnswerError, UnitError
 from suite.model import Facts, common_context
@@ -93,10 +94,14 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress) -> _Asked:
         model = _model(unit, child, stack, scratch)
         tables, resumed = _all_batches(unit, child, model, journal, progress)
     series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
+    static = readings(unit.prepared)
+    why_not = static.reasons | why_not
     table = _in_task_order(tables)
     if unit.task.calibrates:
         table = applied(table, unit.task.calibrates)
-    return _Asked(table, series, why_not, _facts(child, model), started, time.monotonic() - clock)
+    facts = _facts(child, model)
+    facts = replace(facts, notes=(*facts.notes, *static.notes))
+    return _Asked(table, series, why_not, facts, started, time.monotonic() - clock)
 
 
 def _record(
@@ -249,6 +254,7 @@ def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resume
         batches=costs,
         resumed=resumed,
         alone=unit.parent is None,
+        static=readings(unit.prepared).series,
         computed=not unit.prepared.predictions,
     )
 
