@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from suite.claims import Files, contradictions
-from suite.errors import InputError, unknown
+from suite.errors import InputError, Undefined, unknown
 from suite.files import total_bytes
 from suite.formats.base import Description
 from suite.static import Report, report
 from suite.static.leaks import Leak, leaks
+from suite.static.macs import Macs, macs
 from suite.submission import Submission
 from suite.unit import Prepared, loader_of, refusals
 
@@ -30,6 +31,7 @@ class Checked:
         file_bytes: bytes of all files; None when they were not found.
         description: what the files say; None when they cannot be read.
         report: what the tensors hold, where it was asked for.
+        macs: work of one forward pass, or why it cannot be counted; where it was asked for.
     """
 
     submission: Submission
@@ -39,11 +41,12 @@ class Checked:
     file_bytes: int | None = None
     description: Description | None = None
     report: Report | None = None
+    macs: Macs | str | None = None
 
     def summary(self) -> dict[str, Any]:
         """As ``hallmark check --json`` prints it."""
         d = self.description
-        told = {"static": self.report.summary()} if self.report else {}
+        told = {"static": self.report.summary() | _summary(self.macs)} if self.report else {}
         return {
             "name": self.submission.name,
             "problems": self.problems,
@@ -86,9 +89,24 @@ def check(submission: Submission, task_names: Collection[str], static: bool = Fa
         mismatches = contradictions(mine, described(parent))
         told = leaks(weights, submission.manifest.format)
         counted = mine.report() if static else None
+        work = _macs(mine, counted) if counted else None
     except InputError as error:
         return Checked(submission, (*problems, str(error)))
-    return Checked(submission, (), tuple(mismatches), tuple(told), total_bytes(weights), mine.found, counted)
+    return Checked(submission, (), tuple(mismatches), tuple(told), total_bytes(weights), mine.found, counted, work)
+
+
+def _macs(mine: Files, counted: Report) -> Macs | str:
+    try:
+        return macs(mine.manifest, mine.weights, mine.found, counted)
+    except Undefined as why:
+        return str(why)
+
+
+def _summary(work: Macs | str | None) -> dict[str, Any]:
+    if not isinstance(work, Macs):
+        return {"macs": None, "effective_macs": None, "macs_reason": work}
+    found = {"macs": work.dense, "effective_macs": work.effective, "macs_input": work.input}
+    return found | {"macs_uncounted": list(work.uncounted)}
 
 
 _COUNTED: dict[tuple[str, str], Readings] = {}  # one submission is scored on many tasks, and small

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from suite.check import Checked
 from suite.static import Report
+from suite.static.macs import Macs
 from suite.static.report import ZSTD_LEVEL, Counted
 from suite.text import amount, facts, number, table
 
 _HEADER = ("layer", "shape", "stored as", "bytes", "bits/weight", "zeros", "N:M", "distinct", "entropy")
 _BYTE = 8
+_MEGA = 1e6
 
 
 def checked(found: Checked) -> str:
@@ -16,7 +18,8 @@ def checked(found: Checked) -> str:
     lines = [_held(found)]
     lines += [f"{found.submission.name}: {leak}; --strip OUT writes a clean copy" for leak in found.leaks]
     if found.report is not None:
-        lines += [facts(_totals(found.report, found.description.tensor_bytes if found.description else 0))]
+        totals = _totals(found.report, found.description.tensor_bytes if found.description else 0)
+        lines += [facts(totals | {"  MACs": _work(found.macs)})]
         lines += [table(_HEADER, [_row(one) for one in found.report.layers if one.layer.is_weight])]
     return "\n".join(lines)
 
@@ -53,6 +56,14 @@ def _totals(report: Report, tensor_bytes: int) -> dict[str, str]:
         "  N:M patterns": patterns or "none",
         "  distinct values": distinct if report.distinct else f"— ({why['distinct_values']})",
     }
+
+
+def _work(macs: Macs | str | None) -> str:
+    if not isinstance(macs, Macs):
+        return f"— ({macs})"
+    effective = "—" if macs.effective is None else f"{macs.effective / _MEGA:.4g} M"
+    left = f"; not counted: {', '.join(macs.uncounted)}" if macs.uncounted else ""
+    return f"{macs.dense / _MEGA:.4g} M at {macs.input}; {effective} with weights that are not zero{left}"
 
 
 def _row(one: Counted) -> list[str]:

@@ -118,7 +118,14 @@ class Pool:
 
 
 def count(layer: Layer, values: Values, pool: Pool) -> Counts:
-    """Count one layer, and add its values to the pool."""
+    """Count one layer, and add its values to the pool.
+
+    Raises:
+        ValueError: it does not hold as many values as its shape says.
+    """
+    for part in (values.patterns, values.nonzero):
+        if part is not None and part.size != layer.elements:
+            raise ValueError(f"{layer.name} has {part.size} values, its shape {list(layer.shape)} says otherwise")
     zeros = distinct = bits = pattern = None
     if values.nonzero is not None:
         zeros = layer.elements - int(np.count_nonzero(values.nonzero))

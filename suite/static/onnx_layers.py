@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from suite.formats import _onnx_file
-from suite.static.layer import Layer, Mask, Patterns, Values, nonzero, unpack
+from suite.static.layer import Layer, Patterns, Values, nonzero, unpack
 
 _WEIGHT_AT = {  # operator: inputs with the codes, their scale, their zero point
     "DequantizeLinear": (0, 1, 2),
@@ -184,7 +184,7 @@ def _unsigned(codes: Patterns) -> Patterns:
     return np.ascontiguousarray(codes.astype(np.int8) if abs(codes).max(initial=0) < 128 else codes)  # noqa: PLR2004
 
 
-def _differs(codes: Patterns, zero: Patterns, node: Any) -> Mask | None:
+def _differs(codes: Patterns, zero: Patterns, node: Any) -> Any:
     """Codes against their zero points: one, one a channel, or one a block."""
     facts = {a.name: a.i for a in node.attribute}
     if zero.size == 1 or not zero.any():
@@ -225,4 +225,4 @@ def _dtype(tensor: Any) -> str:
 
 def _size(tensor: Any) -> int:
     """Bytes that a tensor takes in the file."""
-    return (prod(tensor.dims) * _onnx_file._bits(_dtype(tensor)) + 7) // 8
+    return (int(prod(tensor.dims)) * _onnx_file._bits(_dtype(tensor)) + 7) // 8

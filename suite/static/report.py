@@ -10,6 +10,7 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.files import total_bytes
+from suite.formats._errors import one_line
 from suite.static import onnx_layers, pt2_layers, safetensors_layers
 from suite.static.counting import MAX_POOLED, Counts, Pool, count
 from suite.static.layer import Layer
@@ -165,14 +166,17 @@ def report(weights: Path, format_name: str, progress: Callable[[int, int], None]
     if make is None:
         return Report(size, compressed, (), None, None, f"tensors of format {format_name!r} are not read")
     pool, found, done = Pool(), list[Counted](), 0
-    for layer in make(weights):
-        try:
+    try:
+        for layer in make(weights):
             counts = count(layer, layer.read(), pool)
-        except (ValueError, KeyError, TypeError, StopIteration) as error:
-            raise InputError(f"{weights.name}: {layer.name} cannot be read ({error}); save the model again") from None
-        found.append(Counted(dataclasses.replace(layer, read=_gone), counts))
-        done += layer.stored_bytes
-        progress(done, size)
+            found.append(Counted(dataclasses.replace(layer, read=_gone), counts))
+            done += layer.stored_bytes
+            progress(done, size)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, OSError, StopIteration) as error:
+        after = f" after {found[-1].layer.name}" if found else ""
+        raise InputError(
+            f"{weights.name}: the tensor{after} cannot be read ({one_line(error)}); save the model again"
+        ) from None
     return Report(size, compressed, tuple(found), pool.distinct, pool.entropy_bits)
 
 

@@ -16,7 +16,9 @@ _FINDINGS = 1
 
 @click.command(epilog="Example: hallmark check submissions/my-model --static")
 @click.argument("submission", nargs=-1, required=True)
-@click.option("--static", is_flag=True, help="Count every tensor: zeros, N:M patterns, distinct values, entropy, zstd.")
+@click.option(
+    "--static", is_flag=True, help="Count every tensor (zeros, N:M, distinct values, entropy), zstd and MACs."
+)
 @click.option(
     "--strip",
     "out",
