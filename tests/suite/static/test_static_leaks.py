@@ -32,7 +32,7 @@ TRACE = 'File "/srv/people/ann/secret-project/net.py", line 3, in forward'
         ("C:\\Users\\ann\\net.py:3", "C:\\Users\\ann\\net.py:3"),
         ("saved from /data/models/llama", "/data/models/llama"),
         ("/layer1/layer1.0/conv/Conv_output_0", None),
-        ("https://example.org/home/page.json", None),
+        ("https://example.org/opt/page.json", None),
         ("org/model", None),
         ("a/b/c.py", None),
     ],
