@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from suite.static.layer import Layer, Mask, Patterns, Values
 
 PATTERNS = ((1, 4), (2, 4), (4, 8))  # the sparsest first
-MAX_POOLED = 1 << 22
+MAX_POOLED = 1 << 20
 """Distinct values that are told apart over a whole model; a model with more has no pooled count."""
 _TABLE_BITS = 16
-_MERGE_AT = 1 << 20
+_MERGE_AT = 1 << 18
 _Counted = tuple[NDArray[np.uint64], NDArray[np.int64]]
 
 
@@ -86,6 +86,9 @@ class Pool:
         """Take in the histogram of one layer."""
         if self._full:
             return
+        if len(counted[0]) > MAX_POOLED:
+            self._forget()
+            return
         waiting = self._waiting.setdefault(dtype, [])
         waiting.append(counted)
         merged = self._merged.get(dtype)
@@ -113,8 +116,12 @@ class Pool:
             self._merged[dtype] = (values, np.bincount(where, weights, len(values)).astype(np.int64))
         self._waiting.clear()
         if sum(len(values) for values, _ in self._merged.values()) > MAX_POOLED:
-            self._full = True
-            self._merged.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._full = True
+        self._waiting.clear()
+        self._merged.clear()
 
 
 def count(layer: Layer, values: Values, pool: Pool) -> Counts:
