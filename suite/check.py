@@ -87,7 +87,7 @@ def check(submission: Submission, task_names: Collection[str], static: bool = Fa
             return Checked(submission, tuple(problems), file_bytes=total_bytes(weights))
         mine = files_of(submission, weights, loader.describe(weights))
         mismatches = contradictions(mine, described(parent))
-        told = leaks(weights, submission.manifest.format)
+        told = leaks(weights, submission.manifest.format, submission.manifest.inputs.ensemble)
         counted = mine.report() if static else None
         work = _macs(mine, counted) if counted else None
     except InputError as error:
@@ -148,7 +148,7 @@ def _readings(prepared: Prepared) -> Readings:
 
 def files_of(submission: Submission, weights: Path, found: Description) -> Files:
     """A submission's files for `suite.claims`; their tensors are counted at most once."""
-    counts = cache(partial(report, weights, submission.manifest.format))
+    counts = cache(partial(report, weights, submission.manifest.format, submission.manifest.inputs.ensemble))
     return Files(submission.manifest, weights, found, counts)
 
 

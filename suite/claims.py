@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ import numpy as np
 from suite.errors import InputError
 from suite.formats.base import Description
 from suite.manifest import Manifest
-from suite.static.report import LAYERS, Report
+from suite.static.layer import Layer
+from suite.static.report import Report, layers
 
 PACKED_SHARE = 0.05  # of the weights that at least must be stored as narrow as claimed
 SLACK, EXTRA = 1.25, 0.25  # stored bits a weight may exceed the claim by a quarter, and by this for indices
@@ -75,13 +76,12 @@ def contradictions(child: Files, parent: Files | None) -> list[str]:
 
 def _equal_weights(child: Files, parent: Files) -> int:
     """Number of weight tensors if all of them are the parent's; 0 at the first that is not."""
-    make = LAYERS.get(child.manifest.format)
     other_point = child.manifest.operating_point != parent.manifest.operating_point
-    if make is None or child.manifest.format != parent.manifest.format or other_point:
+    if child.manifest.format != parent.manifest.format or other_point:
         return 0
     try:
-        theirs = {layer.name: layer for layer in make(parent.weights) if layer.is_weight}
-        mine = [layer for layer in make(child.weights) if layer.is_weight]
+        theirs = {layer.name: layer for layer in _layers(parent) if layer.is_weight}
+        mine = [layer for layer in _layers(child) if layer.is_weight]
     except InputError:
         return 0  # said elsewhere
     if len(mine) != len(theirs):
@@ -94,6 +94,10 @@ def _equal_weights(child: Files, parent: Files) -> int:
         if a is None or b is None or not np.array_equal(a, b):
             return 0
     return len(mine)
+
+
+def _layers(files: Files) -> Iterator[Layer]:
+    return layers(files.weights, files.manifest.format, files.manifest.inputs.ensemble)
 
 
 def _same_model(manifest: Manifest, parent: Manifest) -> bool:
@@ -165,9 +169,8 @@ def _bits(claimed: float, child: Files, parent_parameters: int | None) -> list[s
 
 def _on_grid(child: Files, bits: float) -> bool:
     """Whether rows of every layer have no more different values than codes of so many bits could name."""
-    make = LAYERS.get(child.manifest.format)
     seen = 0
-    for layer in make(child.weights) if make else ():
+    for layer in _layers(child):
         if not layer.is_weight or layer.input_axis is None or layer.elements // layer.shape[0] < 2 ** (bits + 1):
             continue
         patterns = layer.read().patterns
@@ -181,10 +184,10 @@ def _sparsity(claimed: float, report: Report, parent_parameters: int) -> list[st
     """Zeros and missing weights among the parent's weights, or zeros among the weights of the layers that have any."""
     if not report.weights:
         return []
-    layers = [one for one in report.layers if one.layer.is_weight]
-    uncounted = sum(one.layer.elements for one in layers if one.counts.zeros is None)
+    counted = [one for one in report.layers if one.layer.is_weight]
+    uncounted = sum(one.layer.elements for one in counted if one.counts.zeros is None)
     gone = 1 - (report.weights + uncounted - report.zeros) / parent_parameters
-    thinned = [one for one in layers if one.counts.zeros]
+    thinned = [one for one in counted if one.counts.zeros]
     held = sum(one.layer.elements for one in thinned)
     of_thinned = report.zeros / held if held >= THINNED_SHARE * report.weights else 0.0
     found = max(0.0, gone, of_thinned)

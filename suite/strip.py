@@ -49,7 +49,7 @@ def strip(submission: Submission, out: Path) -> Path:
         own = Path(submission.manifest.weights.rpartition("/")[2] if _is_local(submission) else weights.name)
         own = Path(submission.manifest.weights) if _is_local(submission) else own
         (copy / own).parent.mkdir(parents=True, exist_ok=True)
-        write_clean(weights, submission.manifest.format, copy / own)
+        write_clean(weights, submission.manifest.format, copy / own, submission.manifest.inputs.ensemble)
         _copy_others(submission, weights, copy)
         text = _manifest(submission, own.as_posix(), digest(copy / own))
         (copy / FILE_NAME).write_text(text, encoding="utf-8")

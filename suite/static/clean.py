@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ _LENGTH_BYTES = 8
 _ALIGNMENT = 8  # of a safetensors header
 
 
-def write_clean(weights: Path, format_name: str, target: Path) -> None:
+def write_clean(weights: Path, format_name: str, target: Path, members: Sequence[str] = ()) -> None:
     """Write a clean copy of a file or folder.
 
     ONNX: doc strings and metadata of nodes, values and graphs are dropped, those of the model where they hold a path.
@@ -27,6 +27,7 @@ def write_clean(weights: Path, format_name: str, target: Path) -> None:
         weights: the original, already checked.
         format_name: a key of ``LOADERS``.
         target: where to write; must not exist.
+        members: files in that folder that answer together.
 
     Raises:
         InputError: the format has nothing to clean, or something would still leak.
@@ -36,8 +37,9 @@ def write_clean(weights: Path, format_name: str, target: Path) -> None:
         raise InputError(f"format {format_name!r} cannot be stripped; allowed: {', '.join(_WRITERS)}")
     if weights.is_dir():
         shutil.copytree(weights, target, copy_function=_copy)
-    writer(weights, target)
-    left = leaks(target, format_name)
+    for member in members or [""]:
+        writer(weights / member, target / member)
+    left = leaks(target, format_name, members)
     if left:
         raise InputError(f"{left[0]} and that place cannot be cleaned; export the model again without it")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,15 @@ def path_in(text: str) -> str | None:
     return found.group() if found else None
 
 
-def leaks(weights: Path, format_name: str) -> list[Leak]:
-    """What the files of a model tell of where they were made.
+def leaks(weights: Path, format_name: str, members: Sequence[str] = ()) -> list[Leak]:
+    """What the files of a model, or of an ensemble's members in that folder, tell of where they were made.
 
     Raises:
         InputError: the files cannot be read.
     """
     find = _FINDERS.get(format_name)
-    return list(find(weights)) if find else []
+    files = [weights / member for member in members] or [weights]
+    return [leak for file in files for leak in find(file)] if find else []
 
 
 def onnx_texts(model: Any) -> Iterator[tuple[Any, str | None]]:

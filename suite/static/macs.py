@@ -71,17 +71,28 @@ def macs(manifest: Manifest, weights: Path, found: Description, report: Report) 
     Raises:
         Undefined: the format has no graph to count, or its shapes cannot be told.
     """
+    shape = input_shape(manifest, found)
+    products, uncounted = list[Product](), set[str]()
+    for member in manifest.inputs.ensemble or ("",):
+        own, left = _products(manifest, weights / member, shape)
+        uncounted |= set(left)
+        products += [
+            Product(one.macs, one.weight and f"{member}/{one.weight}" if member else one.weight) for one in own
+        ]
+    what = f"{shape[0]} x {shape[1]} tokens" if manifest.kind == "language" else "x".join(map(str, shape))
+    return Macs(
+        sum(one.macs for one in products), _effective(products, density(report)), what, tuple(sorted(uncounted))
+    )
+
+
+def _products(manifest: Manifest, weights: Path, shape: tuple[int, ...]) -> tuple[list[Product], tuple[str, ...]]:
     from suite.static import onnx_macs, torch_macs
 
-    shape = input_shape(manifest, found)
     if manifest.format == "onnx":
-        products, uncounted = onnx_macs.products(weights, shape)
-    elif manifest.format in torch_macs.FORMATS:
-        products, uncounted = torch_macs.products(weights, manifest.format, manifest.kind, shape), ()
-    else:
-        raise Undefined(f"format {manifest.format!r} has no graph that is counted here")
-    what = f"{shape[0]} x {shape[1]} tokens" if manifest.kind == "language" else "x".join(map(str, shape))
-    return Macs(sum(one.macs for one in products), _effective(products, density(report)), what, uncounted)
+        return onnx_macs.products(weights, shape)
+    if manifest.format in torch_macs.FORMATS:
+        return torch_macs.products(weights, manifest.format, manifest.kind, shape), ()
+    raise Undefined(f"format {manifest.format!r} has no graph that is counted here")
 
 
 def density(report: Report) -> dict[str, float | None]:

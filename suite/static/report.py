@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,12 +149,39 @@ class Report:
         }
 
 
-def report(weights: Path, format_name: str, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
+def layers(weights: Path, format_name: str, members: Sequence[str] = ()) -> Iterator[Layer]:
+    """Every layer of a model, of an ensemble's members in turn; none for a format whose tensors are not read.
+
+    Args:
+        weights: file or folder.
+        format_name: a key of ``LOADERS``.
+        members: files in that folder that answer together; their layers' names begin with theirs.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    make = LAYERS.get(format_name)
+    if make is None:
+        return
+    if not members:
+        yield from make(weights)
+    for member in members:
+        for layer in make(weights / member):
+            yield dataclasses.replace(layer, name=f"{member}/{layer.name}")
+
+
+def report(
+    weights: Path,
+    format_name: str,
+    members: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
     """Count the files of a model, one tensor in memory at a time.
 
     Args:
         weights: the file or folder, already checked.
         format_name: a key of ``LOADERS``.
+        members: files in that folder that answer together.
         progress: told of bytes done and bytes in all.
 
     Raises:
@@ -162,12 +189,11 @@ def report(weights: Path, format_name: str, progress: Callable[[int, int], None]
     """
     size = total_bytes(weights)
     compressed = zstd_bytes(weights)
-    make = LAYERS.get(format_name)
-    if make is None:
+    if format_name not in LAYERS:
         return Report(size, compressed, (), None, None, f"tensors of format {format_name!r} are not read")
     pool, found, done = Pool(), list[Counted](), 0
     try:
-        for layer in make(weights):
+        for layer in layers(weights, format_name, members):
             counts = count(layer, layer.read(), pool)
             found.append(Counted(dataclasses.replace(layer, read=_gone), counts))
             done += layer.stored_bytes

@@ -207,3 +207,13 @@ def test_the_record_carries_what_the_claims_get_wrong(hallmark: Hallmark, tmp_pa
     (note,) = [note for note in child["provenance"]["notes"] if note.startswith("claim mismatch: ")]
     assert "compression.bits = 4, but the files store its weights with 32 bits (float32)" in note
     assert hallmark("verify").code == 0
+
+
+def test_members_of_an_ensemble_are_counted_together(tmp_path: Path) -> None:
+    source = REPOSITORY / "submissions" / "embedded-digits" / "model.onnx"
+    for name in ("a.onnx", "b.onnx"):
+        shutil.copy(source, tmp_path / name)
+    one, both = report(source, "onnx"), report(tmp_path, "onnx", ("a.onnx", "b.onnx"))
+    assert (both.parameters, both.weights) == (2 * one.parameters, 2 * one.weights)
+    assert both.distinct == one.distinct
+    assert both.layers[0].layer.name == f"a.onnx/{one.layers[0].layer.name}"

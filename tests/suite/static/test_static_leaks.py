@@ -147,8 +147,8 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     folder = write_submission(tmp_path / "s", "m", {"model.onnx": graph}, "model.onnx", format="onnx", inputs=SHAPE)
     whole = stripping.write_clean
 
-    def spoil(weights: Path, format_name: str, target: Path) -> None:
-        whole(weights, format_name, target)
+    def spoil(weights: Path, format_name: str, target: Path, members: tuple[str, ...]) -> None:
+        whole(weights, format_name, target, members)
         model = onnx.load(target)
         for tensor in model.graph.initializer:
             if tensor.dims == [4]:
