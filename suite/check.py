@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
-from suite.claims import contradictions
-from suite.errors import InputError, unknown
+from suite.claims import Files, contradictions
+from suite.errors import InputError, Undefined, unknown
 from suite.files import total_bytes
 from suite.formats.base import Description
-from suite.manifest import Manifest
+from suite.static import Report, report
+from suite.static.leaks import Leak, leaks
+from suite.static.macs import Macs, macs
 from suite.submission import Submission
-from suite.unit import loader_of, refusals
+from suite.unit import Prepared, loader_of, refusals
 
 
 @dataclass(frozen=True)
@@ -22,29 +26,49 @@ class Checked:
     Attributes:
         submission: what was checked.
         problems: reasons to refuse it, one line each.
+        mismatches: claims of the manifest that the files contradict, one line each.
+        leaks: what the files tell of the machine that made them.
         file_bytes: bytes of all files; None when they were not found.
         description: what the files say; None when they cannot be read.
+        report: what the tensors hold, where it was asked for.
+        macs: work of one forward pass, or why it cannot be counted; where it was asked for.
     """
 
     submission: Submission
     problems: tuple[str, ...]
+    mismatches: tuple[str, ...] = ()
+    leaks: tuple[Leak, ...] = field(default=())
     file_bytes: int | None = None
     description: Description | None = None
+    report: Report | None = None
+    macs: Macs | str | None = None
 
     def summary(self) -> dict[str, Any]:
         """As ``hallmark check --json`` prints it."""
         d = self.description
+        told = {"static": self.report.summary() | _summary(self.macs)} if self.report else {}
         return {
             "name": self.submission.name,
             "problems": self.problems,
+            "claim_mismatches": self.mismatches,
+            "leaks": [
+                {"file": one.file, "what": one.what, "n": one.count, "example": one.example} for one in self.leaks
+            ],
             "bytes": self.file_bytes,
             "dtypes": dict(d.dtypes) if d else None,
             "parameters": d.parameters if d else None,
+            **told,
         }
 
 
-def check(submission: Submission, task_names: Collection[str]) -> Checked:
-    """Format, digest, safety, parent, default tasks, claims: every problem, not only the first."""
+def check(submission: Submission, task_names: Collection[str], static: bool = False) -> Checked:
+    """Format, digest, safety, parent, default tasks, claims, leaks: everything, not only the first.
+
+    Args:
+        submission: what to check.
+        task_names: tasks that exist.
+        static: count every tensor as well.
+    """
     problems: list[str] = []
     for name in submission.manifest.tasks:
         if name not in task_names:
@@ -59,17 +83,81 @@ def check(submission: Submission, task_names: Collection[str]) -> Checked:
         weights = submission.weights()
         problems += refusals(submission, weights)
         submission.verified_weights()
-        description = None if problems else loader.describe(weights)
-        if description is not None:
-            problems += contradictions(submission.manifest, weights, description, _described(parent))
+        if problems:
+            return Checked(submission, tuple(problems), file_bytes=total_bytes(weights))
+        mine = files_of(submission, weights, loader.describe(weights))
+        mismatches = contradictions(mine, described(parent))
+        told = leaks(weights, submission.manifest.format, submission.manifest.inputs.ensemble)
+        counted = mine.report() if static else None
+        work = _macs(mine, counted) if counted else None
     except InputError as error:
         return Checked(submission, (*problems, str(error)))
-    return Checked(submission, tuple(problems), total_bytes(weights), description)
+    return Checked(submission, (), tuple(mismatches), tuple(told), total_bytes(weights), mine.found, counted, work)
 
 
-def _described(parent: Submission | None) -> tuple[Manifest, Description] | None:
-    """A parent's manifest and what its files hold; None if there is none, or it cannot be read here."""
+def _macs(mine: Files, counted: Report) -> Macs | str:
     try:
-        return None if parent is None else (parent.manifest, loader_of(parent).describe(parent.weights()))
+        return macs(mine.manifest, mine.weights, mine.found, counted)
+    except Undefined as why:
+        return str(why)
+
+
+def _summary(work: Macs | str | None) -> dict[str, Any]:
+    if not isinstance(work, Macs):
+        return {"macs": None, "effective_macs": None, "macs_reason": work}
+    found = {"macs": work.dense, "effective_macs": work.effective, "macs_input": work.input}
+    return found | {"macs_uncounted": list(work.uncounted)}
+
+
+_COUNTED: dict[tuple[str, str], Readings] = {}  # one submission is scored on many tasks, and small
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What a record keeps of a static check.
+
+    Attributes:
+        series: raw samples by name.
+        reasons: name of a missing series, or of the probe, to why it is missing.
+        notes: claims that the files contradict, one line each.
+    """
+
+    series: dict[str, list[float]]
+    reasons: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def readings(prepared: Prepared) -> Readings:
+    """Count a submission's files and hold its claims against them; a file that cannot be counted says why."""
+    key = (str(prepared.weights), prepared.submission.manifest.model_dump_json())  # whose digest was verified
+    if key not in _COUNTED:
+        _COUNTED[key] = _readings(prepared)
+    return _COUNTED[key]
+
+
+def _readings(prepared: Prepared) -> Readings:
+    mine = files_of(prepared.submission, prepared.weights, prepared.description)
+    try:
+        counted = mine.report()
+        wrong = contradictions(mine, described(prepared.submission.parent()))
+    except (InputError, OSError) as error:
+        return Readings({}, {"static": str(error)})
+    series = counted.series() | {"claim_mismatches": [float(len(wrong))]}
+    return Readings(series, counted.reasons(), tuple(f"claim mismatch: {line}" for line in wrong))
+
+
+def files_of(submission: Submission, weights: Path, found: Description) -> Files:
+    """A submission's files for `suite.claims`; their tensors are counted at most once."""
+    counts = cache(partial(report, weights, submission.manifest.format, submission.manifest.inputs.ensemble))
+    return Files(submission.manifest, weights, found, counts)
+
+
+def described(parent: Submission | None) -> Files | None:
+    """A parent's files; None if there is none, or they cannot be read here."""
+    try:
+        if parent is None:
+            return None
+        weights = parent.weights()
+        return files_of(parent, weights, loader_of(parent).describe(weights))
     except InputError:
         return None

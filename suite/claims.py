@@ -6,77 +6,98 @@ all allowed for, so a claim that passes is not thereby proven: the record's byte
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
-from math import prod
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from suite.errors import InputError
 from suite.formats.base import Description
 from suite.manifest import Manifest
+from suite.static.layer import Layer
+from suite.static.report import Report, layers
 
 PACKED_SHARE = 0.05  # of the weights that at least must be stored as narrow as claimed
 SLACK, EXTRA = 1.25, 0.25  # stored bits a weight may exceed the claim by a quarter, and by this for indices
+WHOLE_SLACK = 3.0  # bits a weight of the whole file, layers left alone included, may be so many times the claim
 SPARSITY_SLACK = 0.02
+THINNED_SHARE = 0.1  # of the weights that at least must lie in layers with zeros, for a claim about those
 _BYTE = 8
-_CHUNK = 1 << 24
+_ROWS = 4  # of each layer, to see whether its values lie on a grid
 
 
-class Zeros(NamedTuple):
-    """How many elements of one stored tensor are exactly zero."""
+class Files(NamedTuple):
+    """What a submission's files hold.
 
-    zeros: int
-    elements: int
+    Attributes:
+        manifest: its manifest.
+        weights: file or folder.
+        found: what the headers say.
+        report: counts its tensors; called only for claims that need it.
+    """
+
+    manifest: Manifest
+    weights: Path
+    found: Description
+    report: Callable[[], Report]
 
 
-def contradictions(
-    manifest: Manifest, weights: Path, found: Description, parent: tuple[Manifest, Description] | None
-) -> list[str]:
+def contradictions(child: Files, parent: Files | None) -> list[str]:
     """Claims that the files contradict, one line each with both numbers.
 
     Args:
-        manifest: what is claimed.
-        weights: the file or folder.
-        found: what it holds.
-        parent: the parent's manifest and what its files hold; None for a parent, or where that is not here.
+        child: what claims something.
+        parent: its parent; None for a parent, or where that is not here.
     """
-    problems = _shapes(manifest, found) + _patches(manifest, found)
+    manifest = child.manifest
+    problems = _shapes(manifest, child.found) + _patches(manifest, child.found)
     claim = manifest.compression
     if claim is not None and manifest.parent is None:
         problems.append("[compression] says what was done to a parent, but no parent is named; add parent = NAME")
-    if parent is not None and _same_model(manifest, parent[0]):
-        problems.append(f"its weights are those of its parent {parent[0].name} (equal sha256): it changes nothing")
-        return problems
-    parameters = parent[1].parameters if parent else None
-    if claim is not None and claim.bits is not None:
-        problems += _bits(claim.bits, found, parameters)
-    if claim is not None and claim.sparsity and parameters:
-        problems += _sparsity(
-            claim.sparsity, stored_zeros(weights, manifest.format, manifest.inputs.ensemble), parameters
+    if parent is not None and _same_model(manifest, parent.manifest):
+        problems.append(
+            f"its weights are those of its parent {parent.manifest.name} (equal sha256): it changes nothing"
         )
+        return problems
+    if claim is not None and parent is not None and (equal := _equal_weights(child, parent)):
+        problems.append(
+            f"its {equal} weight tensors are bit by bit those of its parent {parent.manifest.name}: it changes nothing"
+        )
+        return problems
+    if claim is not None and claim.bits is not None:
+        problems += _bits(claim.bits, child, parent.found.parameters if parent else None)
+    if claim is not None and claim.sparsity and parent is not None and parent.found.parameters:
+        problems += _sparsity(claim.sparsity, child.report(), parent.found.parameters)
     return problems
 
 
-def stored_zeros(weights: Path, format_name: str, members: Sequence[str] = ()) -> list[Zeros] | None:
-    """Exact zeros of every stored tensor; None where the format does not show them (packed words, other formats).
+def _equal_weights(child: Files, parent: Files) -> int:
+    """Number of weight tensors if all of them are the parent's; 0 at the first that is not."""
+    other_point = child.manifest.operating_point != parent.manifest.operating_point
+    if child.manifest.format != parent.manifest.format or other_point:
+        return 0
+    try:
+        theirs = {layer.name: layer for layer in _layers(parent) if layer.is_weight}
+        mine = [layer for layer in _layers(child) if layer.is_weight]
+    except InputError:
+        return 0  # said elsewhere
+    if len(mine) != len(theirs):
+        return 0
+    for layer in mine:
+        other = theirs.get(layer.name)
+        if other is None or (other.shape, other.dtype) != (layer.shape, layer.dtype):
+            return 0
+        a, b = layer.read().patterns, other.read().patterns
+        if a is None or b is None or not np.array_equal(a, b):
+            return 0
+    return len(mine)
 
-    Args:
-        weights: file or folder.
-        format_name: of the manifest.
-        members: files in that folder that answer together.
-    """
-    from suite.formats import _onnx_file, _safetensors
 
-    if format_name == "onnx":
-        files = [weights / name for name in members] or [weights]
-        return [zeros for one in files for zeros in _onnx_zeros(_onnx_file.model_file(one))]
-    files = sorted(weights.glob("*.safetensors")) if weights.is_dir() else []
-    tensors = [(file, tensor) for file in files for tensor in _safetensors.read_header(file).values()]
-    if not files or any(re.match("u?int(32|64)|uint8", tensor.dtype) for _, tensor in tensors):
-        return None
-    return [zeros for file in files for zeros in _safetensors_zeros(file)]
+def _layers(files: Files) -> Iterator[Layer]:
+    return layers(files.weights, files.manifest.format, files.manifest.inputs.ensemble)
 
 
 def _same_model(manifest: Manifest, parent: Manifest) -> bool:
@@ -118,9 +139,10 @@ def _patches(manifest: Manifest, found: Description) -> list[str]:
     return []
 
 
-def _bits(claimed: float, found: Description, parent_parameters: int | None) -> list[str]:
+def _bits(claimed: float, child: Files, parent_parameters: int | None) -> list[str]:
     """Bits a weight: some stored tensors must be as narrow as claimed, and the whole ones no wider."""
     narrow, wide, whole_bits = 0.0, 0.0, 0
+    found = child.found
     for name, size in found.dtypes.items():
         width = _width(name)
         if not _is_whole(name) and width > claimed:
@@ -128,58 +150,50 @@ def _bits(claimed: float, found: Description, parent_parameters: int | None) -> 
         else:
             narrow += size * _BYTE / (claimed if _is_whole(name) else width)
             whole_bits += size * _BYTE if _is_whole(name) else 0
+    said = f"compression.bits = {claimed:g}, but"
     if narrow < PACKED_SHARE * (narrow + wide):
+        grid = "; their values lie on a grid, so only the storage is not compressed" if _on_grid(child, claimed) else ""
+        return [f"{said} the files store its weights with {_width(found.dtype)} bits ({found.dtype}){grid}"]
+    if not parent_parameters:
+        return []
+    if whole_bits / parent_parameters > SLACK * claimed + EXTRA:
+        return [f"{said} its integers take {whole_bits / parent_parameters:.3g} bits per weight of the parent"]
+    whole = _BYTE * found.tensor_bytes / parent_parameters
+    if whole > WHOLE_SLACK * claimed:
+        left = wide / (narrow + wide)
         return [
-            f"compression.bits = {claimed:g}, but the files store its weights with {_width(found.dtype)} bits "
-            f"({found.dtype})"
+            f"{said} all tensors together take {whole:.3g} bits per weight: {left:.0%} of the weights are left wide"
         ]
-    if parent_parameters and whole_bits / parent_parameters > SLACK * claimed + EXTRA:
-        stored = whole_bits / parent_parameters
-        return [f"compression.bits = {claimed:g}, but its integers take {stored:.3g} bits per weight of the parent"]
     return []
 
 
-def _sparsity(claimed: float, tensors: Sequence[Zeros] | None, parent_parameters: int) -> list[str]:
-    """Zeros and missing weights among the parent's weights, or zeros among the weights of the tensors that have any."""
-    if tensors is None:
+def _on_grid(child: Files, bits: float) -> bool:
+    """Whether rows of every layer have no more different values than codes of so many bits could name."""
+    seen = 0
+    for layer in _layers(child):
+        if not layer.is_weight or layer.input_axis is None or layer.elements // layer.shape[0] < 2 ** (bits + 1):
+            continue
+        patterns = layer.read().patterns
+        if patterns is None or any(len(np.unique(row)) > 2**bits for row in itertools.islice(patterns, _ROWS)):
+            return False
+        seen += 1
+    return seen > 0
+
+
+def _sparsity(claimed: float, report: Report, parent_parameters: int) -> list[str]:
+    """Zeros and missing weights among the parent's weights, or zeros among the weights of the layers that have any."""
+    if not report.weights:
         return []
-    left = sum(one.elements - one.zeros for one in tensors)
-    thinned = [one for one in tensors if one.zeros]
-    of_thinned = sum(one.zeros for one in thinned) / max(1, sum(one.elements for one in thinned))
-    found = max(0.0, 1 - left / parent_parameters, of_thinned)
+    counted = [one for one in report.layers if one.layer.is_weight]
+    uncounted = sum(one.layer.elements for one in counted if one.counts.zeros is None)
+    gone = 1 - (report.weights + uncounted - report.zeros) / parent_parameters
+    thinned = [one for one in counted if one.counts.zeros]
+    held = sum(one.layer.elements for one in thinned)
+    of_thinned = report.zeros / held if held >= THINNED_SHARE * report.weights else 0.0
+    found = max(0.0, gone, of_thinned)
     if claimed <= found + SPARSITY_SLACK:
         return []
     return [f"compression.sparsity = {claimed:g}, but {found:.3g} of the weights are exactly zero or were removed"]
-
-
-def _safetensors_zeros(file: Path) -> Iterator[Zeros]:
-    """Element by element from the bytes, in pieces; minus zero has a bit set and is no exact zero."""
-    from suite.formats import _safetensors
-
-    tensors = _safetensors.read_header(file)  # in the order of their data
-    with file.open("rb") as stream:
-        stream.seek(_BYTE + int.from_bytes(stream.read(_BYTE), "little"))
-        for tensor in tensors.values():
-            elements, zeros, left = prod(tensor.shape), 0, tensor.size
-            width = max(1, tensor.size // max(1, elements))
-            while left:
-                piece = stream.read(min(left, _CHUNK * width))
-                if not piece:
-                    return
-                left -= len(piece)
-                zeros += int((~np.frombuffer(piece, np.uint8).reshape(-1, width).any(axis=1)).sum())
-            if len(tensor.shape) > 1:
-                yield Zeros(zeros, elements)
-
-
-def _onnx_zeros(file: Path) -> Iterator[Zeros]:
-    import onnx
-    from onnx import numpy_helper
-
-    for tensor in onnx.load(str(file)).graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.ndim > 1:
-            yield Zeros(int((values.astype(np.float32) == 0).sum()), values.size)
 
 
 def _width(dtype: str) -> int:

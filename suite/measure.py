@@ -62,11 +62,9 @@ def readings(series: Series, reasons: Mapping[str, str]) -> list[Measurement]:
 
     Args:
         series: raw samples by name.
-        reasons: probe name -> why it could not read.
+        reasons: probe name -> why it could not read; or name of a series -> why it is missing.
     """
-    return [
-        _reading(reading, series, reasons.get(name)) for name, make in PROBES.items() for reading in _readings_of(make)
-    ]
+    return [_reading(reading, series, reasons, name) for name, make in PROBES.items() for reading in _readings_of(make)]
 
 
 def reading_named(name: str) -> Reading | None:
@@ -79,10 +77,11 @@ def _readings_of(make: Any) -> tuple[Reading, ...]:
     return probe.readings
 
 
-def _reading(reading: Reading, series: Series, why: str | None) -> Measurement:
+def _reading(reading: Reading, series: Series, reasons: Mapping[str, str], probe: str) -> Measurement:
     facts: dict[str, Any] = {"name": reading.name, "unit": reading.unit, "higher_is_better": reading.higher_is_better}
     samples: Sequence[float] = series.get(reading.series[0], ())
     missing = [name for name in reading.series if not len(series.get(name, ()))]
+    why = reasons.get(probe) or next((reasons[name] for name in missing if name in reasons), None)
     if why or missing:
         return Measurement(**facts, value=None, n=0, reason=why or f"nothing was read for {', '.join(missing)}")
     return Measurement(**facts, value=float(reading.reduce(series)), n=len(samples))

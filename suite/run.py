@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import suite
 from suite import asking, measure, outcomes, overlay, pictured
 from suite.calibrate import CALIBRATION, applied
+from suite.check import readings
 from suite.child import Child
 from suite.errors import AnswerError, UnitError
 from suite.model import Facts, common_context
@@ -95,10 +96,13 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress, worst: overlay.Wo
         model = _model(unit, child, stack, scratch)
         tables, resumed = _all_batches(unit, child, model, journal, progress, worst)
     series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
+    static = readings(unit.prepared)
+    why_not = static.reasons | why_not
     table = _in_task_order(tables)
     if unit.task.calibrates:
         table = applied(table, unit.task.calibrates)
     facts = _facts(child, model)
+    facts = replace(facts, notes=(*facts.notes, *static.notes))
     if unit.options.overlays and worst is None:
         facts = replace(facts, notes=(*facts.notes, "no pictures of the worst cases: begun without them"))
     return _Asked(table, series, why_not, facts, started, time.monotonic() - clock)
@@ -262,6 +266,7 @@ def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resume
         batches=costs,
         resumed=resumed,
         alone=unit.parent is None,
+        static=readings(unit.prepared).series,
         computed=not unit.prepared.predictions,
     )
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from suite.check import Checked
 from suite.compare import Paired, beside_parent
 from suite.derived import derived
 from suite.paired import Difference
@@ -124,14 +123,6 @@ def headline(record: Record) -> str:
     extra = "".join(f", {note}" for note in notes if note)
     where = f"{record.machine.device}, {record.machine.threads} thread(s), machine {record.machine.id}"
     return f"{record.manifest.name} on {record.task} ({record.protocol}{extra}; {where})"
-
-
-def fine(checked: Checked) -> str:
-    """One line of a submission that has no problems: what its files hold."""
-    d = checked.description
-    held = ", ".join(f"{name} {amount(size, 'B')}" for name, size in sorted(d.dtypes.items())) if d else ""
-    size = f"{amount(checked.file_bytes, 'B')} on disk, {d.parameters if d else 0} parameters as stored"
-    return f"{checked.submission.name}: fine ({size}; {held or 'no tensors'})"
 
 
 def in_short(record: Record, primary: str) -> str:

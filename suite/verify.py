@@ -69,10 +69,15 @@ def verify(stored: Stored, tasks: Mapping[str, AnyTask]) -> list[str]:
         return [*problems, str(error)]
     problems += _contradictions(stored, task)
     kept = {m.name: m for m in record.measurements}
-    problems += [f"measurement {name!r} is missing" for name in again if name not in kept]
+    problems += [f"measurement {name!r} is missing" for name, m in again.items() if name not in kept and not _newer(m)]
     for name, old in kept.items():
         problems += _differences(old, again[name]) if name in again else [f"measurement {name!r} has no origin"]
     return problems
+
+
+def _newer(m: Measurement) -> bool:
+    """Whether a reading has no samples in this record: it may be of a probe that is younger than the record."""
+    return m.value is None and measure.reading_named(m.name) is not None
 
 
 def _misplaced(stored: Stored) -> list[str]:

@@ -32,6 +32,8 @@ def test_every_submission_checks_and_says_how_it_was_made(folder: Path) -> None:
 
     found = check(submission.load(folder), TASKS)
     assert found.problems == ()
+    assert found.mismatches == ()
+    assert found.leaks == ()
     assert '"""' in (folder / "recipe.py").read_text()
     manifest = found.submission.manifest
     assert manifest.licence

@@ -12,6 +12,7 @@ from suite.formats._errors import one_line
 from suite.formats._tokenizer import config_context
 from suite.formats.base import Description, Signature
 
+_OLDEST = (1, 21)
 _DOMAINS = ("", "com.microsoft")
 _BITS = {"float16": 16, "bfloat16": 16, "int4": 4, "uint4": 4, "float4e2m1": 4, "int2": 2, "uint2": 2, "bool": 8}
 
@@ -86,6 +87,9 @@ def describe(weights: Path) -> Description:
 def _parse(file: Path) -> Any:
     import onnx
 
+    version = tuple(int(part) for part in onnx.__version__.split(".")[:2] if part.isdecimal())
+    if version < _OLDEST:  # older ones follow external data out of the folder
+        raise InputError(f"onnx {onnx.__version__} is installed, 1.21 or later is needed: pip install -U 'onnx>=1.21'")
     try:
         model = onnx.load(str(file), format="protobuf", load_external_data=False)
     except Exception as error:

@@ -25,6 +25,7 @@ from suite.formats.base import Description, Signature
 PROGRAM = "models/model.json"
 WEIGHTS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
 SAMPLES = "data/sample_inputs/"
+MAX_SAMPLE_BYTES = 100_000_000
 _FRAME = ("archive_format", "archive_version")
 _DTYPES = {1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64",
            9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16", 28: "uint16",
@@ -126,6 +127,11 @@ class Archive:
             return [f"{name} holds compiled code ({compiled}, AOTInductor), which is never run; {again}"]
         if PROGRAM not in self.members or any(config not in self.members for config in WEIGHTS):
             return [f"{name} has no {PROGRAM} with its weights' configuration; {again}, one model named 'model'"]
+        if self.sample_bytes > MAX_SAMPLE_BYTES:
+            return [
+                f"{name} stores {self.sample_bytes} bytes of sample inputs, allowed are {MAX_SAMPLE_BYTES}: a slice "
+                "keeps the whole tensor it was cut from; export the model again with inputs that were cloned"
+            ]
         if not all(_plain_tensor(meta) for _, meta in self.payloads):
             return [f"{name}: a weight or constant is a pickle (use_pickle, or an object), never read here; {again}"]
         missing = next((member for member, _ in self.payloads if member not in self.members), None)

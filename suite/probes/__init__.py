@@ -10,7 +10,8 @@ from suite.probes.memory import Memory
 from suite.probes.nvml import Nvml
 from suite.probes.rapl import Rapl
 from suite.probes.size import Size
+from suite.probes.static import Static
 
-PROBES: dict[str, Callable[[], Probe]] = {probe.name: probe for probe in (Size, Clock, Memory, Rapl, Nvml)}
+PROBES: dict[str, Callable[[], Probe]] = {probe.name: probe for probe in (Size, Static, Clock, Memory, Rapl, Nvml)}
 
 __all__ = ["PROBES", "Batch", "Observed", "Probe", "Reading", "Series"]

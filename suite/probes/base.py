@@ -42,6 +42,7 @@ class Observed:
         rss_before_load_bytes: resident memory of the child after imports, before the model.
         batches: cost of every batch, earlier processes of a resumed unit included.
         resumed: some batches were done by an earlier process, so windows around this one miss them.
+        static: series that were counted from the files, by name.
         computed: a model was run; not so for a file of predictions.
         alone: no other model computed in the meantime, so windows around the machine are this model's.
     """
@@ -54,6 +55,7 @@ class Observed:
     batches: Sequence[Batch] = field(default=())
     resumed: bool = False
     alone: bool = True
+    static: Series = field(default_factory=dict)
     computed: bool = True
 
 

@@ -113,8 +113,8 @@ def variants(rng: np.random.Generator, n: int) -> Columns:
     kinds = sorted({kind for v in every for kind in v.groups.values()})
     i = np.arange(n)
     return {
-        "group.variant": np.array(names)[i % len(names)],
-        "group.corruption": np.array(kinds)[i % len(kinds)],
+        "group.variant": np.where(i % 2, np.array(names)[i // 2 % len(names)], "clean"),
+        "group.corruption": np.where(i % 2, np.array(kinds)[i // 2 % len(kinds)], "clean"),
         "origin": np.array([f"o{k // 2}" for k in i]),
         "unmoved": rng.integers(0, 2, n),
     }
@@ -177,11 +177,15 @@ def columns_for(metric: Metric) -> Columns:
     """`columns`, or as many items as the metric needs."""
     if id(metric) in OF_MASKS:
         return {**columns(), **of_masks()}
-    if "logauc" not in metric.name and "variant" not in metric.name:
+    if not any(part in metric.name for part in ("logauc", "variant", "corruption", "first=")):
         return columns()
     rng = np.random.default_rng(0)
-    clusters = np.array([f"c{i // 3}" for i in range(MANY)])
-    return {**probabilities(rng, MANY), **variants(rng, MANY), "cluster": clusters}
+    if "logauc" in metric.name:
+        clusters = np.array([f"c{i // 3}" for i in range(MANY)])
+        return {**probabilities(rng, MANY), **variants(rng, MANY), "cluster": clusters}
+    n = 4 * MANY  # two dozen items of every variant, half of which are right
+    right = {"correct": rng.integers(0, 2, n), "cluster": np.array([f"c{i // 16}" for i in rng.permutation(n)])}
+    return {**probabilities(rng, n), **variants(rng, n), **right}
 
 
 @cache
