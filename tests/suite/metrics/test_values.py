@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_common import columns
+from test_common import CLASSES, columns
 
 from suite.errors import Undefined
 from suite.metrics import calibration, classification, groups, language, segmentation
@@ -69,11 +69,11 @@ def test_classification_agrees_with_scikit_learn() -> None:
 
     c = columns()
     assert classification.ACCURACY(c) == accuracy_score(c["label"], c["probs"].argmax(axis=1))
-    assert classification.NLL(c) == pytest.approx(log_loss(c["label"], c["probs"], labels=range(4)))
-    for k in range(4):
+    assert classification.NLL(c) == pytest.approx(log_loss(c["label"], c["probs"], labels=range(CLASSES)))
+    for k in range(CLASSES):
         one = brier_score_loss((c["label"] == k).astype(int), c["probs"][:, k])
         assert one == pytest.approx(float(((c["probs"][:, k] - (c["label"] == k)) ** 2).mean()))
-    total = sum(brier_score_loss((c["label"] == k).astype(int), c["probs"][:, k]) for k in range(4))
+    total = sum(brier_score_loss((c["label"] == k).astype(int), c["probs"][:, k]) for k in range(CLASSES))
     assert classification.BRIER(c) == pytest.approx(total)
 
 
@@ -108,7 +108,7 @@ def test_ece_agrees_with_torchmetrics_in_float64() -> None:
 
     c = columns()
     theirs = multiclass_calibration_error(
-        torch.from_numpy(c["probs"].copy()), torch.from_numpy(c["label"].copy()), num_classes=4, n_bins=15
+        torch.from_numpy(c["probs"].copy()), torch.from_numpy(c["label"].copy()), num_classes=CLASSES, n_bins=15
     )
     assert calibration.ECE_15(c) == pytest.approx(float(theirs), abs=1e-6)
 
