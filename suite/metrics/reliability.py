@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,21 +98,49 @@ def classwise_gap(probs_NK: NDArray[np.floating], label_N: NDArray[np.integer]) 
     """
     n_classes = probs_NK.shape[1]
     residual_C = np.zeros(n_classes * BINS)  # C cells: class and bin
-    for cell, probs in class_cells(probs_NK):
-        residual_C -= np.bincount(cell, probs, minlength=len(residual_C))
+    for cells in class_cells(probs_NK):
+        residual_C -= np.bincount(cells.cell, cells.probs, minlength=len(residual_C))
+        residual_C[::BINS] -= cells.low_K
     known = np.flatnonzero((label_N >= 0) & (label_N < n_classes))
     picked = probs_NK[known, label_N[known]].astype(np.float64)
     residual_C += np.bincount(label_N[known] * BINS + bin_of(picked), minlength=len(residual_C))
     return float(np.abs(residual_C).sum() / probs_NK.size)
 
 
-def class_cells(probs_NK: NDArray[np.floating]) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-    """Block by block, the cell (15 k + bin) of every probability of every item and class, and the probability."""
+class Cells(NamedTuple):
+    """A block of probabilities by class and bin.
+
+    Attributes:
+        cell: 15 k + bin of those above the lowest bin, [M].
+        probs: they, [M].
+        low_K: of every class, the sum of those in the lowest bin.
+        low_squares_K: the sum of their squares.
+    """
+
+    cell: NDArray[np.int64]
+    probs: Floats
+    low_K: Floats
+    low_squares_K: Floats
+
+
+def class_cells(probs_NK: NDArray[np.floating], *, lowest: bool = False) -> Iterator[Cells]:
+    """Block by block, the cells of every probability of every item and class.
+
+    Of a row of many classes nearly all lie in the lowest bin, where sums by column tell all: at most 14 can be above.
+    With `lowest` those too are given one by one, and no sums.
+    """
     n, n_classes = probs_NK.shape
-    step, offset_K = max(1, _BLOCK // n_classes), np.arange(n_classes) * BINS
+    step, none_K = max(1, _BLOCK // n_classes), np.zeros(n_classes)
     for at in range(0, n, step):
-        probs = probs_NK[at : at + step].astype(np.float64)
-        yield (bin_of(probs) + offset_K).ravel(), probs.ravel()
+        probs = np.array(probs_NK[at : at + step], dtype=np.float64)
+        if lowest:
+            yield Cells((bin_of(probs) + np.arange(n_classes) * BINS).ravel(), probs.ravel(), none_K, none_K)
+            continue
+        above = np.flatnonzero(probs * BINS > 1)  # as `bin_of` has it
+        high = probs.ravel()[above]
+        probs.ravel()[above] = 0
+        squares_K = np.einsum("nk,nk->k", probs, probs)
+        yield Cells(above % n_classes * BINS + bin_of(high), high, probs.sum(axis=0), squares_K)
 
 
 def smooth_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
