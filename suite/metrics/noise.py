@@ -103,7 +103,7 @@ def _drawn_deviation(probs_NK: NDArray[np.floating], drawn_C: NDArray[np.bool_])
 
 
 def _of_bins(metric: Metric) -> Whole:
-    """The mean of the metric over draws of correct ~ Bernoulli(confidence); what is drawn changes no bin, only its hits."""
+    """The mean of the metric over draws of correct ~ Bernoulli(confidence); what is drawn changes only the hits."""
 
     def whole(columns: Columns) -> float:
         confidence_N = np.sort(_top(columns)[0])

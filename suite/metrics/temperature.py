@@ -92,7 +92,7 @@ def _least(probs_NK: NDArray[np.floating], label_N: Labels, start: float) -> flo
             return None
         low, high = (b, high) if slope < 0 else (low, b)
         to = b - slope / curvature
-        if not low <= to <= high or step >= _SURE and step % 2:
+        if not low <= to <= high or (step >= _SURE and step % 2):
             to = float(np.sqrt(low * high))
         elif abs(to - b) <= _NEAR * b:
             return to

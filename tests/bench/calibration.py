@@ -2,8 +2,8 @@
 
     python tests/bench/calibration.py [--items N] [--classes K] [--quick] [--json]
 
-Prints the CPU seconds of every number (all threads), the peak memory, and the difference of each peer's ECE-15 from ours. A peer that is
-not installed is left out, and said so.
+Prints the CPU seconds of every number, the peak memory, and the difference of each peer's ECE-15 from ours. A peer that
+is not installed is left out, and said so.
 """
 
 from __future__ import annotations
@@ -118,10 +118,8 @@ def main() -> None:
         for name, (value, seconds) in numbers.items():
             print(f"{name:22s} {'none' if value is None else f'{value:.6f}':>10s} {seconds:8.3f} CPU s")
         for name, line in lines.items():
-            print(f"{name}: {line['seconds']:.3f} s for ECE-15, ours {mine[1]:.3f} s; off by {line['difference']:+.2e}")
-        print(
-            f"{n} items, {asked.classes} classes: all of ours {total:.2f} CPU s, peak {peak / 1e9:.2f} GB, data included"
-        )
+            print(f"{name}: {line['seconds']:.3f} s for ECE-15, ours {mine[1]:.3f}; off by {line['difference']:+.2e}")
+        print(f"{n} items, {asked.classes} classes: ours {total:.2f} CPU s, peak {peak / 1e9:.2f} GB, data included")
     print(
         json.dumps(
             {

@@ -12,7 +12,7 @@ from suite.metrics.base import Columns
 
 
 def labelled(probs: NDArray[Any], label: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The columns that the classification tasks store, one cluster an item; probabilities as exact as they are given."""
+    """The columns that the classification tasks store, one cluster an item; probabilities as given."""
     made = [classification.outcomes(p, int(y)) for p, y in zip(probs, label, strict=True)]
     columns = {name: np.array([row[name] for row in made]) for name in made[0]}
     n = np.arange(len(made))
