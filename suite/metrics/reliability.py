@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric, ratio
 from suite.metrics.calibration import BINS, ECE_15, bin_of, top_label
+from suite.metrics.counted import ByCounts, Counts, OfCounts, Thresholds, by_repeating
 
 Floats = NDArray[np.float64]
 NEEDS = ("probs", "label")
 _BLOCK = 1 << 18  # probabilities at once, which then stay in the cache
+_MOST_CELLS = 1 << 22  # probabilities whose residuals are kept for a bootstrap: 100 MB
 _top = top_label()
 
 
@@ -75,19 +77,35 @@ def equal_mass_bins(confidence_N: Floats, bins: int = BINS) -> NDArray[np.int64]
     if not len(confidence_N):
         return np.empty(0, dtype=np.int64)
     _, value_N, counts_V = np.unique(confidence_N, return_inverse=True, return_counts=True)
-    ends_V = np.cumsum(counts_V)
-    wanted_B = np.arange(1, bins) * (len(confidence_N) / bins)
+    cuts = _cuts(np.cumsum(counts_V), bins)
+    return np.asarray(np.searchsorted(cuts, value_N, side="left"), dtype=np.int64)
+
+
+def _cuts(ends_V: NDArray[np.int64], bins: int = BINS) -> NDArray[np.int64]:
+    """The distinct values, by number, after which a bin ends; `ends_V` counts the items up to each."""
+    wanted_B = np.arange(1, bins) * (ends_V[-1] / bins)
     above_B = np.searchsorted(ends_V, wanted_B)
     below_B = np.maximum(above_B - 1, 0)
     nearer = wanted_B - ends_V[below_B] <= ends_V[above_B] - wanted_B
-    cuts = np.unique(np.where((above_B > 0) & nearer, below_B, above_B))
-    return np.asarray(np.searchsorted(cuts, value_N, side="left"), dtype=np.int64)
+    return np.unique(np.where((above_B > 0) & nearer, below_B, above_B))
 
 
 def equal_mass_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
     """sum_b n_b/N |acc_b - conf_b| over `equal_mass_bins`."""
     residual_B = np.bincount(equal_mass_bins(confidence_N), correct_N - confidence_N)
     return float(np.abs(residual_B).sum() / len(confidence_N))
+
+
+def _equal_mass_by_counts(columns: Columns) -> OfCounts:
+    confidence_N, correct_N = _top(columns)
+    rising, residual_N = Thresholds(-confidence_N), correct_N - confidence_N
+
+    def value(counts_N: Counts) -> float:
+        ends_V, upto_V = rising.above(counts_N, counts_N * residual_N)
+        upto_B = np.append(upto_V[_cuts(ends_V)], upto_V[-1])
+        return float(np.abs(np.diff(upto_B, prepend=0)).sum() / ends_V[-1])
+
+    return value
 
 
 def classwise_gap(probs_NK: NDArray[np.floating], label_N: NDArray[np.integer]) -> float:
@@ -143,6 +161,22 @@ def class_cells(probs_NK: NDArray[np.floating], *, lowest: bool = False) -> Iter
         yield Cells(above % n_classes * BINS + bin_of(high), high, probs.sum(axis=0), squares_K)
 
 
+def _classwise_by_counts(columns: Columns) -> OfCounts:
+    """A sparse matrix holds what each item adds to the residual of each cell: as many numbers as probabilities."""
+    probs_NK, label_N = columns["probs"], columns["label"]
+    n, n_classes = probs_NK.shape
+    if probs_NK.size > _MOST_CELLS:
+        return by_repeating(_classwise)(columns)
+    from scipy.sparse import csc_array
+
+    probs = probs_NK.astype(np.float64)
+    cell_NK = bin_of(probs) + np.arange(n_classes) * BINS
+    residual_NK = (label_N[:, None] == np.arange(n_classes)) - probs
+    starts = np.arange(n + 1) * n_classes
+    residual_CN = csc_array((residual_NK.ravel(), cell_NK.ravel(), starts), shape=(n_classes * BINS, n))
+    return lambda counts_N: float(np.abs(residual_CN @ counts_N).sum() / (n_classes * counts_N.sum()))
+
+
 def smooth_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
     """Smooth ECE (smECE) at the bandwidth that equals its own value.
 
@@ -177,7 +211,7 @@ def _surplus(columns: Columns) -> Floats:
 ECE_EQUALMASS = Metric(
     name="ece_equalmass",
     needs=NEEDS,
-    whole=_equal_mass,
+    whole=ByCounts(_equal_mass, _equal_mass_by_counts),
     unit="",
     higher_is_better=False,
     bounds=(0.0, 1.0),
@@ -186,7 +220,7 @@ ECE_EQUALMASS = Metric(
 ECE_CLASSWISE = replace(
     ECE_EQUALMASS,
     name="ece_classwise",
-    whole=_classwise,
+    whole=ByCounts(_classwise, _classwise_by_counts),
     reference="mean over all K classes of the ECE of p_k against 1[y = k], 15 equal-width bins (Kull 2019)",
 )
 SMECE = replace(
