@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite import outcomes
+from suite import outcomes, rows
 from suite.errors import IncomparableError, Undefined
 from suite.intervals import bootstrap
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Difference, paired_difference
 from suite.record import Record
-from suite.stats import interval_rows, percentile_interval
+from suite.stats import percentile_interval
 from suite.store import Store, Stored
 from suite.together import together
 
@@ -150,12 +150,10 @@ def _difference(metric: Metric, a: Columns, b: Columns, seed: int) -> Difference
 
 def _difference_of_rows(metric: Metric, a: Columns, b: Columns, clusters: NDArray[Any], seed: int) -> Difference:
     """The difference of a metric that is no function of sums: both sides share the rows of every resample."""
-
-    def change(rows: NDArray[np.int64]) -> float:
-        return metric.of_rows(b, rows) - metric.of_rows(a, rows)
-
-    n, n_clusters = len(clusters), len(np.unique(clusters))
+    value, n, n_clusters = metric.of_columns(b) - metric.of_columns(a), len(clusters), len(np.unique(clusters))
     if metric.no_interval is not None:
-        return Difference(change(np.arange(n)), None, None, "none", n, n_clusters, metric.no_interval)
-    found = interval_rows(change, n, clusters, seed=seed)
-    return Difference(change(np.arange(n)), found.low, found.high, found.method, n, n_clusters, found.reason)
+        return Difference(value, None, None, "none", n, n_clusters, metric.no_interval)
+    if n_clusters < 2:  # noqa: PLR2004
+        return Difference(value, None, None, bootstrap(clusters), n, n_clusters, "one cluster: no interval")
+    before_R, after_R = (rows.resampled(metric, columns, clusters, seed) for columns in (a, b))
+    return _bootstrapped(value, after_R - before_R, clusters)

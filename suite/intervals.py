@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite import stats
+from suite import rows, stats
 from suite.metrics.base import Columns, Metric
 from suite.metrics.chance import digest
 from suite.metrics.spread import values_by_group
@@ -164,9 +164,15 @@ def _alone(metric: Metric, columns: Columns, cluster_N: Ints, seed: int) -> stat
     if metric.no_interval is not None:
         return stats.Interval(None, None, "none", metric.no_interval)
     if metric.whole is not None:
-        return stats.interval_rows(
-            lambda rows: metric.of_rows(columns, rows), len(cluster_N), cluster_N, seed=seed, bounds=metric.bounds
-        )
+        return _of_rows(metric, columns, cluster_N, seed)
     return stats.interval(
         metric.terms(columns), metric.finish, cluster_N, seed=seed, bounds=metric.bounds, proportion=metric.proportion
     )
+
+
+def _of_rows(metric: Metric, columns: Columns, cluster_N: Ints, seed: int) -> stats.Interval:
+    n_clusters, method = int(cluster_N.max()) + 1, bootstrap(cluster_N)
+    if n_clusters < 2:  # noqa: PLR2004
+        return stats.Interval(None, None, method, "one cluster: no interval")
+    values_R = rows.resampled(metric, columns, cluster_N, seed)
+    return stats.percentile_interval(metric.of_columns(columns), values_R, n_clusters, method, metric.bounds)

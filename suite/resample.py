@@ -22,6 +22,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from suite import rows
 from suite.stats import N_RESAMPLES, Finish, FloatArray, IntArray, cluster_sums, finished
 
 _BLOCK_COUNTS = 2**21  # counts in one block: 16 MB as float64
@@ -87,17 +88,16 @@ def of_groups(terms_NK: FloatArray, finish: Finish, cluster_N: IntArray, codes_N
 def resample(asked: Sequence[Sums], n_clusters: int, seed: int) -> None:
     """Draw `n_clusters` clusters with replacement 10,000 times and fill in everybody's `values`.
 
-    Holds two blocks of draws and one of counts, 50 MB, whatever the number of clusters below 2 million; the values take
+    Holds a block of draws and two of counts, 30 MB, whatever the number of clusters below 2 million; the values take
     8 bytes a resample, group and metric.
     """
     layouts = [_Layout(group) for group in _same_units(asked)]
     n_rows = max(1, _BLOCK_COUNTS // max(n_clusters, *(layout.width for layout in layouts)))
-    with ThreadPoolExecutor(1) as ahead:  # the next block is drawn while this one is summed
-        blocks = _drawn(n_clusters, n_rows, seed)
+    with ThreadPoolExecutor(1) as ahead:  # the next block is drawn and counted while this one is summed
+        blocks = (_counted(draws_BC, n_clusters) for draws_BC in _drawn(n_clusters, n_rows, seed))
         coming = ahead.submit(next, blocks, None)
-        while (draws_BC := coming.result()) is not None:
+        while (counts_BC := coming.result()) is not None:
             coming = ahead.submit(next, blocks, None)
-            counts_BC = _counted(draws_BC, n_clusters)
             for layout in layouts:
                 layout.add(counts_BC)
 
@@ -169,10 +169,4 @@ def resample_rows(
         seed: of the draws, which are those of `stats.interval_rows`.
         n_resamples: resamples R.
     """
-    n_clusters = int(cluster_N.max()) + 1
-    rows_of_C = np.split(np.argsort(cluster_N, kind="stable"), np.cumsum(np.bincount(cluster_N))[:-1])
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(n_resamples):
-        picks_C = rng.integers(0, n_clusters, n_clusters)
-        found.append(fn(np.concatenate([rows_of_C[c] for c in picks_C])))
-    return np.stack(found)
+    return np.stack([fn(rows_N) for rows_N in rows.rows(cluster_N, seed, n_resamples)])

@@ -25,7 +25,17 @@ from typing import Any
 
 import numpy as np
 
-from suite.metrics import classification, decisions, enrichment, noise, ranking, reliability, selective, temperature
+from suite.metrics import (
+    classification,
+    counted,
+    decisions,
+    enrichment,
+    noise,
+    ranking,
+    reliability,
+    selective,
+    temperature,
+)
 from suite.metrics.base import Columns, Metric
 from suite.metrics.binary import Binary
 from suite.metrics.calibration import ECE_15
@@ -103,7 +113,8 @@ def of_top(metric: Metric) -> Metric:
     def through(function: Callable[[Columns], Any] | None) -> Any:
         return None if function is None else lambda columns: function(columns_of(columns))
 
-    whole, total = through(metric.whole), through(metric.total)
+    whole = metric.whole and counted.through(metric.whole, columns_of)
+    total = through(metric.total)
     terms = metric.terms if metric.whole else through(metric.terms)
     return replace(metric, needs=("confidence", "correct"), terms=terms, total=total, whole=whole)
 
@@ -113,7 +124,7 @@ def _decided(metric: Metric) -> Metric:
     needs, inner = ("decided", "label"), metric.whole
     if inner is None:
         raise ValueError(f"{metric.name} is no function of all decisions")
-    return replace(metric, needs=needs, whole=lambda columns: inner({name: columns[name] for name in needs}))
+    return replace(metric, needs=needs, whole=counted.through(inner, lambda columns: {n: columns[n] for n in needs}))
 
 
 def _decisions(what: Measured) -> list[Metric]:

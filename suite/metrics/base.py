@@ -136,6 +136,10 @@ class Metric:
         needs = (*self.needs, *(column for column, _ in self.where))
         return self._value(self.inside({name: columns[name][rows] for name in needs}))
 
+    def of_columns(self, columns: Columns) -> float:
+        """The value on the columns of `rows`, which are not prepared again."""
+        return self._value(columns)
+
     def _about(self) -> str:
         return " with " + ", ".join(f"{column} = {value}" for column, value in self.where) if self.where else ""
 

@@ -24,40 +24,58 @@ from numpy.typing import NDArray
 
 from suite.metrics.base import Columns, Metric, ratio
 from suite.metrics.binary import DEFAULT, Binary
+from suite.metrics.counted import ByCounts, Counts, OfCounts
 
 Floats = NDArray[np.float64]
 
 
-def class_counts(columns: Columns) -> tuple[Floats, Floats, Floats]:
+def class_counts(columns: Columns, counts_N: Counts | None = None) -> tuple[Floats, Floats, Floats]:
     """Items of each class, items taken for it, and items of it taken for it: [K] each.
 
     Decisions are the column ``decided`` where there are no ``probs``; then K ends with the last class that occurs.
+    With `counts_N` each item counts so often.
     """
+    label_N, predicted_N, n_classes = _decided(columns)
+    right_N = predicted_N == label_N
+    of = (
+        (label_N, counts_N),
+        (predicted_N, counts_N),
+        (label_N[right_N], None if counts_N is None else counts_N[right_N]),
+    )
+    true_K, predicted_K, right_K = (np.bincount(v, weights=w, minlength=n_classes).astype(np.float64) for v, w in of)
+    return true_K, predicted_K, right_K
+
+
+def _decided(columns: Columns) -> tuple[NDArray[np.integer], NDArray[np.integer], int]:
     label_N = columns["label"]
     if "probs" in columns:
         n_classes, predicted_N = columns["probs"].shape[1], columns["probs"].argmax(axis=1)
     else:
         predicted_N = columns["decided"]
         n_classes = int(max(label_N.max(), predicted_N.max())) + 1
-    counted = (label_N, predicted_N, label_N[predicted_N == label_N])
-    true_K, predicted_K, right_K = (np.bincount(of, minlength=n_classes).astype(np.float64) for of in counted)
-    return true_K, predicted_K, right_K
+    return label_N, predicted_N, n_classes
 
 
-def _balanced_accuracy(columns: Columns) -> float:
-    true_K, _, right_K = class_counts(columns)
+def _of_classes(value: Callable[[Floats, Floats, Floats], float]) -> ByCounts:
+    def prepared(columns: Columns) -> OfCounts:
+        label_N, predicted_N, _ = _decided(columns)
+        small = {"label": label_N, "decided": predicted_N}
+        return lambda counts_N: value(*class_counts(small, counts_N))
+
+    return ByCounts(lambda columns: value(*class_counts(columns)), prepared)
+
+
+def _balanced_accuracy(true_K: Floats, _: Floats, right_K: Floats) -> float:
     return float((right_K[true_K > 0] / true_K[true_K > 0]).mean())
 
 
-def _f1_macro(columns: Columns) -> float:
-    true_K, predicted_K, right_K = class_counts(columns)
+def _f1_macro(true_K: Floats, predicted_K: Floats, right_K: Floats) -> float:
     either_K = true_K + predicted_K
     return float((2 * right_K[either_K > 0] / either_K[either_K > 0]).mean())
 
 
-def _mcc(columns: Columns) -> float:
+def _mcc(true_K: Floats, predicted_K: Floats, right_K: Floats) -> float:
     """(c s - sum_k t_k p_k) / sqrt((s^2 - sum_k p_k^2) (s^2 - sum_k t_k^2)), c right of s items."""
-    true_K, predicted_K, right_K = class_counts(columns)
     n = true_K.sum()
     spread = (n**2 - predicted_K @ predicted_K) * (n**2 - true_K @ true_K)
     return float("nan") if spread <= 0 else float((right_K.sum() * n - true_K @ predicted_K) / np.sqrt(spread))
@@ -66,7 +84,7 @@ def _mcc(columns: Columns) -> float:
 BALANCED_ACCURACY = Metric(
     name="balanced_accuracy",
     needs=("probs", "label"),
-    whole=_balanced_accuracy,
+    whole=_of_classes(_balanced_accuracy),
     unit="",
     higher_is_better=True,
     bounds=(0.0, 1.0),
@@ -75,13 +93,13 @@ BALANCED_ACCURACY = Metric(
 F1_MACRO = replace(
     BALANCED_ACCURACY,
     name="f1_macro",
-    whole=_f1_macro,
+    whole=_of_classes(_f1_macro),
     reference="mean over classes that occur or are predicted of 2TP/(2TP+FP+FN); scikit-learn's macro average",
 )
 MCC = replace(
     BALANCED_ACCURACY,
     name="mcc",
-    whole=_mcc,
+    whole=_of_classes(_mcc),
     bounds=(-1.0, 1.0),
     undefined="all labels or all decisions are of one class",
     reference="R_K (Gorodkin 2004); scikit-learn matthews_corrcoef, which gives 0 where this has no value",

@@ -16,22 +16,21 @@ Shape suffixes: N items, S segments of the ROC curve.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from numpy.typing import NDArray
 
 from suite.errors import Undefined
 from suite.metrics.base import Metric
 from suite.metrics.binary import DEFAULT, Binary
-from suite.metrics.ranking import Bools, Floats, curve, ranked
+from suite.metrics.counted import of_steps
+from suite.metrics.ranking import Floats, curve, ranked
 
 RANGES = ((0.001, 0.1), (0.001, 1.0))
 ALPHA = 20.0
 SHARE = 0.01
 
 
-def log_auc(truth_N: Bools, score_N: Floats, low: float, high: float) -> float:
+@of_steps(curve)
+def log_auc(positives_T: Floats, negatives_T: Floats, low: float, high: float) -> float:
     """The mean of TPR over log10 FPR within [low, high], the curve being straight between its points.
 
     The integral of a + b x over d ln x is a ln(x2 / x1) + b (x2 - x1): exact, where torchmetrics adds trapezoids over
@@ -40,10 +39,11 @@ def log_auc(truth_N: Bools, score_N: Floats, low: float, high: float) -> float:
     Raises:
         Undefined: too few negatives for FPR as low as `low`.
     """
-    n_negatives = int((~truth_N).sum())
-    if n_negatives * low < 1 - 1e-9:
-        raise Undefined(f"{n_negatives} negatives, at least {np.ceil(1 / low):.0f} needed for FPR down to {low:g}")
-    fpr_T, tpr_T = (counts_T / counts_T[-1] for counts_T in reversed(curve(truth_N, score_N)))
+    if negatives_T[-1] * low < 1 - 1e-9:
+        raise Undefined(
+            f"{negatives_T[-1]:.0f} negatives, at least {np.ceil(1 / low):.0f} needed for FPR down to {low:g}"
+        )
+    fpr_T, tpr_T = negatives_T / negatives_T[-1], positives_T / positives_T[-1]
     slopes = np.flatnonzero((np.diff(fpr_T) > 0) & (fpr_T[1:] > low) & (fpr_T[:-1] < high))
     slope_S = (tpr_T[slopes + 1] - tpr_T[slopes]) / (fpr_T[slopes + 1] - fpr_T[slopes])
     start_S, end_S = np.maximum(fpr_T[slopes], low), np.minimum(fpr_T[slopes + 1], high)
@@ -61,14 +61,16 @@ def random_log_auc(low: float, high: float) -> float:
     return (high - low) / float(np.log(high / low))
 
 
-def enrichment(truth_N: Bools, score_N: Floats, share: float = SHARE) -> float:
+@of_steps(curve)
+def enrichment(positives_T: Floats, negatives_T: Floats, share: float = SHARE) -> float:
     """EF: (positives among the best n) / n over P / N, n = ceil(share N); equal scores at the cut count in part."""
-    n = int(np.ceil(share * len(score_N) - 1e-9))
-    taken_N = np.clip(n - _above(score_N), 0, None)
-    return float((np.minimum(taken_N / _as_high(score_N), 1.0) * truth_N).sum() / n / truth_N.mean())
+    all_T = positives_T + negatives_T
+    n = int(np.ceil(share * all_T[-1] - 1e-9))
+    return float(np.interp(n, all_T, positives_T) / n / (positives_T[-1] / all_T[-1]))
 
 
-def bedroc(truth_N: Bools, score_N: Floats, alpha: float = ALPHA) -> float:
+@of_steps(curve)
+def bedroc(positives_T: Floats, negatives_T: Floats, alpha: float = ALPHA) -> float:
     """BEDROC: the exponentially weighted share of positives, from 0 (all last) to 1 (all first).
 
         RIE    = (1/P sum_i e^(-a r_i / N)) / (1/N (1 - e^-a) / (e^(a/N) - 1))
@@ -77,31 +79,20 @@ def bedroc(truth_N: Bools, score_N: Floats, alpha: float = ALPHA) -> float:
     Source: Truchon & Bayly 2007, eq. 36; RIE_max = (1 - e^(-a R)) / (R (1 - e^-a)), RIE_min = (1 - e^(a R)) /
     (R (1 - e^a)), R = P / N. A positive among equal scores weighs their mean weight.
     """
-    n, share = len(score_N), float(truth_N.mean())
+    all_T = (positives_T + negatives_T).astype(np.int64)
+    n, share = int(all_T[-1]), float(positives_T[-1] / all_T[-1])
     decay = np.exp(-alpha * np.arange(1, n + 1) / n)
-    sums = np.concatenate([[0.0], np.cumsum(decay)])
-    above, as_high = _above(score_N), _as_high(score_N)
-    weight_N = (sums[above + as_high] - sums[above]) / as_high
-    rie = weight_N[truth_N].mean() * n * np.expm1(alpha / n) / -np.expm1(-alpha)
+    weight_T = np.diff(np.concatenate([[0.0], np.cumsum(decay)])[all_T]) / np.diff(all_T)
+    rie = np.diff(positives_T) @ weight_T / positives_T[-1] * n * np.expm1(alpha / n) / -np.expm1(-alpha)
     most = np.expm1(-alpha * share) / (share * np.expm1(-alpha))
     least = np.expm1(alpha * share) / (share * np.expm1(alpha))
     return float(np.clip((rie - least) / (most - least), 0.0, 1.0))
 
 
-def adjusted_log_auc(truth_N: Bools, score_N: Floats, low: float, high: float) -> float:
+@of_steps(curve)
+def adjusted_log_auc(positives_T: Floats, negatives_T: Floats, low: float, high: float) -> float:
     """`log_auc` minus `random_log_auc`: 0 is chance."""
-    return log_auc(truth_N, score_N, low, high) - random_log_auc(low, high)
-
-
-def _above(score_N: Floats) -> NDArray[np.int64]:
-    """How many items score above each one."""
-    return np.asarray(len(score_N) - np.searchsorted(np.sort(score_N), score_N, side="right"), dtype=np.int64)
-
-
-def _as_high(score_N: Floats) -> NDArray[np.int64]:
-    """How many items have each one's score, itself included."""
-    _, value_N, counts = np.unique(score_N, return_inverse=True, return_counts=True)
-    return np.asarray(counts[value_N], dtype=np.int64)
+    return log_auc.function(positives_T, negatives_T, low, high) - random_log_auc(low, high)
 
 
 def early(binary: Binary = DEFAULT) -> tuple[Metric, ...]:
@@ -111,10 +102,10 @@ def early(binary: Binary = DEFAULT) -> tuple[Metric, ...]:
         where, chance = f"[high={high:g},low={low:g}]", random_log_auc(low, high)
         convention = f"mean of TPR over log10 FPR within [{low:g}, {high:g}]"
         made += [
-            ranked(f"logauc{where}", partial(log_auc, low=low, high=high), convention, binary),
+            ranked(f"logauc{where}", log_auc.at(low=low, high=high), convention, binary),
             ranked(
                 f"adjusted_logauc{where}",
-                partial(adjusted_log_auc, low=low, high=high),
+                adjusted_log_auc.at(low=low, high=high),
                 f"{convention} - {chance:.4f}, that of random scores (Mysinger & Shoichet 2010)",
                 binary,
                 (-chance, 1 - chance),

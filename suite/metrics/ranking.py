@@ -12,7 +12,6 @@ Shape suffixes: N items, T thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,47 +20,51 @@ from numpy.typing import NDArray
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric
 from suite.metrics.binary import DEFAULT, Binary
+from suite.metrics.counted import ByCounts, Counts, OfCounts, OfSteps, Thresholds, by_repeating, of_steps
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Ranked = Callable[[Bools, Floats], float]
+_MOST_SORTED = 1 << 24  # probabilities whose order by class is kept for a bootstrap: 128 MB
 
 
 def curve(truth_N: Bools, score_N: Floats) -> tuple[Floats, Floats]:
     """Positives and negatives that score at each threshold or above, [T + 1] each, from (0, 0) to (P, Q).
 
-    As scikit-learn's roc_curve without dropped points, but for its checks of the input, which take most of its time
-    where a bootstrap calls it a thousand times.
+    As scikit-learn's roc_curve without dropped points.
     """
-    _, value_N, counts_T = np.unique(-score_N, return_inverse=True, return_counts=True)
-    positives_T = np.bincount(value_N[truth_N], minlength=len(counts_T))
-    found = np.concatenate([[0], np.cumsum(positives_T)]), np.concatenate([[0], np.cumsum(counts_T - positives_T)])
+    return counted_curve(Thresholds(score_N), truth_N, np.ones(len(score_N), dtype=np.int64))
+
+
+def counted_curve(thresholds: Thresholds, truth_N: Bools, counts_N: Counts) -> tuple[Floats, Floats]:
+    """`curve` where each item counts so often."""
+    all_T, positives_T = thresholds.above(counts_N, counts_N * truth_N)
+    found = np.concatenate([[0], positives_T]), np.concatenate([[0], all_T - positives_T])
     return found[0].astype(np.float64), found[1].astype(np.float64)
 
 
-def auroc(truth_N: Bools, score_N: Floats) -> float:
+@of_steps(curve)
+def auroc(positives_T: Floats, negatives_T: Floats) -> float:
     """The probability that a positive scores above a negative, ties half: the area under the curve by trapezoids."""
-    positives_T, negatives_T = curve(truth_N, score_N)
     return float(np.trapezoid(positives_T, negatives_T) / (positives_T[-1] * negatives_T[-1]))
 
 
-def auprc(truth_N: Bools, score_N: Floats) -> float:
+@of_steps(curve)
+def auprc(positives_T: Floats, negatives_T: Floats) -> float:
     """Average precision: the sum over thresholds of the gain in recall times the precision."""
-    positives_T, negatives_T = curve(truth_N, score_N)
     precision_T = positives_T[1:] / (positives_T[1:] + negatives_T[1:])
     return float(np.diff(positives_T) @ precision_T / positives_T[-1])
 
 
-def fpr_at(truth_N: Bools, score_N: Floats, tpr: float = 0.95) -> float:
+@of_steps(curve)
+def fpr_at(positives_T: Floats, negatives_T: Floats, tpr: float = 0.95) -> float:
     """The least FPR of a threshold that finds at least this share of the positives."""
-    positives_T, negatives_T = curve(truth_N, score_N)
     enough_T = positives_T >= tpr * positives_T[-1] - 1e-9
     return float(negatives_T[enough_T].min() / negatives_T[-1])
 
 
 def ranked(
     name: str,
-    function: Ranked,
+    function: OfSteps,
     reference: str,
     binary: Binary = DEFAULT,
     bounds: tuple[float, float | None] = (0.0, 1.0),
@@ -80,12 +83,22 @@ def ranked(
     return Metric(
         name=name,
         needs=binary.needs,
-        whole=whole,
+        whole=ByCounts(whole, lambda columns: _of_counts(function, binary.truth(columns), binary.score(columns))),
         unit="",
         higher_is_better=True,
         bounds=bounds,
         reference=reference,
     )
+
+
+def _of_counts(function: OfSteps, truth_N: Bools, score_N: Floats) -> OfCounts:
+    thresholds = Thresholds(score_N)
+
+    def value(counts_N: Counts) -> float:
+        positives_T, negatives_T = counted_curve(thresholds, truth_N, counts_N)
+        return function.function(positives_T, negatives_T) if positives_T[-1] and negatives_T[-1] else float("nan")
+
+    return value
 
 
 def ranking(binary: Binary = DEFAULT) -> tuple[Metric, ...]:
@@ -98,7 +111,7 @@ def ranking(binary: Binary = DEFAULT) -> tuple[Metric, ...]:
     )
 
 
-def _macro(function: Ranked) -> Callable[[Columns], float]:
+def _macro(function: OfSteps) -> ByCounts:
     """The mean over classes of one against the rest; classes without a positive or a negative do not count."""
 
     def whole(columns: Columns) -> float:
@@ -109,7 +122,21 @@ def _macro(function: Ranked) -> Callable[[Columns], float]:
             raise Undefined("all items are of one class: nothing to rank")
         return float(np.mean([function(label_N == k, probs_NK[:, k].astype(np.float64)) for k in classes]))
 
-    return whole
+    def prepared(columns: Columns) -> OfCounts:
+        probs_NK, label_N = np.asarray(columns["probs"]), np.asarray(columns["label"])
+        if probs_NK.size > _MOST_SORTED:
+            return by_repeating(whole)(columns)
+        classes = np.unique(label_N[label_N >= 0])
+        each = [_of_counts(function, label_N == k, probs_NK[:, k].astype(np.float64)) for k in classes]
+
+        def value(counts_N: Counts) -> float:
+            found = np.array([of_class(counts_N) for of_class in each])
+            there = np.isfinite(found)
+            return float(found[there].mean()) if there.any() else float("nan")
+
+        return value
+
+    return ByCounts(whole, prepared)
 
 
 _AUROC, _AUPRC = ranking()[:2]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric, ratio
 from suite.metrics.calibration import BINS, ECE_15, bin_of, top_label
+from suite.metrics.counted import ByCounts, Counts, OfCounts, Thresholds, by_repeating
 
 Floats = NDArray[np.float64]
 NEEDS = ("probs", "label")
 _BLOCK = 1 << 18  # probabilities at once, which then stay in the cache
+_MOST_CELLS = 1 << 22  # probabilities whose residuals are kept for a bootstrap: 100 MB
 _top = top_label()
 
 
@@ -74,19 +77,35 @@ def equal_mass_bins(confidence_N: Floats, bins: int = BINS) -> NDArray[np.int64]
     if not len(confidence_N):
         return np.empty(0, dtype=np.int64)
     _, value_N, counts_V = np.unique(confidence_N, return_inverse=True, return_counts=True)
-    ends_V = np.cumsum(counts_V)
-    wanted_B = np.arange(1, bins) * (len(confidence_N) / bins)
+    cuts = _cuts(np.cumsum(counts_V), bins)
+    return np.asarray(np.searchsorted(cuts, value_N, side="left"), dtype=np.int64)
+
+
+def _cuts(ends_V: NDArray[np.int64], bins: int = BINS) -> NDArray[np.int64]:
+    """The distinct values, by number, after which a bin ends; `ends_V` counts the items up to each."""
+    wanted_B = np.arange(1, bins) * (ends_V[-1] / bins)
     above_B = np.searchsorted(ends_V, wanted_B)
     below_B = np.maximum(above_B - 1, 0)
     nearer = wanted_B - ends_V[below_B] <= ends_V[above_B] - wanted_B
-    cuts = np.unique(np.where((above_B > 0) & nearer, below_B, above_B))
-    return np.asarray(np.searchsorted(cuts, value_N, side="left"), dtype=np.int64)
+    return np.unique(np.where((above_B > 0) & nearer, below_B, above_B))
 
 
 def equal_mass_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
     """sum_b n_b/N |acc_b - conf_b| over `equal_mass_bins`."""
     residual_B = np.bincount(equal_mass_bins(confidence_N), correct_N - confidence_N)
     return float(np.abs(residual_B).sum() / len(confidence_N))
+
+
+def _equal_mass_by_counts(columns: Columns) -> OfCounts:
+    confidence_N, correct_N = _top(columns)
+    rising, residual_N = Thresholds(-confidence_N), correct_N - confidence_N
+
+    def value(counts_N: Counts) -> float:
+        ends_V, upto_V = rising.above(counts_N, counts_N * residual_N)
+        upto_B = np.append(upto_V[_cuts(ends_V)], upto_V[-1])
+        return float(np.abs(np.diff(upto_B, prepend=0)).sum() / ends_V[-1])
+
+    return value
 
 
 def classwise_gap(probs_NK: NDArray[np.floating], label_N: NDArray[np.integer]) -> float:
@@ -97,21 +116,65 @@ def classwise_gap(probs_NK: NDArray[np.floating], label_N: NDArray[np.integer]) 
     """
     n_classes = probs_NK.shape[1]
     residual_C = np.zeros(n_classes * BINS)  # C cells: class and bin
-    for cell, probs in class_cells(probs_NK):
-        residual_C -= np.bincount(cell, probs, minlength=len(residual_C))
+    for cells in class_cells(probs_NK):
+        residual_C -= np.bincount(cells.cell, cells.probs, minlength=len(residual_C))
+        residual_C[::BINS] -= cells.low_K
     known = np.flatnonzero((label_N >= 0) & (label_N < n_classes))
     picked = probs_NK[known, label_N[known]].astype(np.float64)
     residual_C += np.bincount(label_N[known] * BINS + bin_of(picked), minlength=len(residual_C))
     return float(np.abs(residual_C).sum() / probs_NK.size)
 
 
-def class_cells(probs_NK: NDArray[np.floating]) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-    """Block by block, the cell (15 k + bin) of every probability of every item and class, and the probability."""
+class Cells(NamedTuple):
+    """A block of probabilities by class and bin.
+
+    Attributes:
+        cell: 15 k + bin of those above the lowest bin, [M].
+        probs: they, [M].
+        low_K: of every class, the sum of those in the lowest bin.
+        low_squares_K: the sum of their squares.
+    """
+
+    cell: NDArray[np.int64]
+    probs: Floats
+    low_K: Floats
+    low_squares_K: Floats
+
+
+def class_cells(probs_NK: NDArray[np.floating], *, lowest: bool = False) -> Iterator[Cells]:
+    """Block by block, the cells of every probability of every item and class.
+
+    Of a row of many classes nearly all lie in the lowest bin, where sums by column tell all: at most 14 can be above.
+    With `lowest` those too are given one by one, and no sums.
+    """
     n, n_classes = probs_NK.shape
-    step, offset_K = max(1, _BLOCK // n_classes), np.arange(n_classes) * BINS
+    step, none_K = max(1, _BLOCK // n_classes), np.zeros(n_classes)
     for at in range(0, n, step):
-        probs = probs_NK[at : at + step].astype(np.float64)
-        yield (bin_of(probs) + offset_K).ravel(), probs.ravel()
+        probs = np.array(probs_NK[at : at + step], dtype=np.float64)
+        if lowest:
+            yield Cells((bin_of(probs) + np.arange(n_classes) * BINS).ravel(), probs.ravel(), none_K, none_K)
+            continue
+        above = np.flatnonzero(probs * BINS > 1)  # as `bin_of` has it
+        high = probs.ravel()[above]
+        probs.ravel()[above] = 0
+        squares_K = np.einsum("nk,nk->k", probs, probs)
+        yield Cells(above % n_classes * BINS + bin_of(high), high, probs.sum(axis=0), squares_K)
+
+
+def _classwise_by_counts(columns: Columns) -> OfCounts:
+    """A sparse matrix holds what each item adds to the residual of each cell: as many numbers as probabilities."""
+    probs_NK, label_N = columns["probs"], columns["label"]
+    n, n_classes = probs_NK.shape
+    if probs_NK.size > _MOST_CELLS:
+        return by_repeating(_classwise)(columns)
+    from scipy.sparse import csc_array
+
+    probs = probs_NK.astype(np.float64)
+    cell_NK = bin_of(probs) + np.arange(n_classes) * BINS
+    residual_NK = (label_N[:, None] == np.arange(n_classes)) - probs
+    starts = np.arange(n + 1) * n_classes
+    residual_CN = csc_array((residual_NK.ravel(), cell_NK.ravel(), starts), shape=(n_classes * BINS, n))
+    return lambda counts_N: float(np.abs(residual_CN @ counts_N).sum() / (n_classes * counts_N.sum()))
 
 
 def smooth_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
@@ -148,7 +211,7 @@ def _surplus(columns: Columns) -> Floats:
 ECE_EQUALMASS = Metric(
     name="ece_equalmass",
     needs=NEEDS,
-    whole=_equal_mass,
+    whole=ByCounts(_equal_mass, _equal_mass_by_counts),
     unit="",
     higher_is_better=False,
     bounds=(0.0, 1.0),
@@ -157,7 +220,7 @@ ECE_EQUALMASS = Metric(
 ECE_CLASSWISE = replace(
     ECE_EQUALMASS,
     name="ece_classwise",
-    whole=_classwise,
+    whole=ByCounts(_classwise, _classwise_by_counts),
     reference="mean over all K classes of the ECE of p_k against 1[y = k], 15 equal-width bins (Kull 2019)",
 )
 SMECE = replace(

@@ -19,7 +19,6 @@ Shape suffixes: N items, T thresholds (distinct confidences).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric
 from suite.metrics.calibration import top_label
+from suite.metrics.counted import ByCounts, Counts, OfCounts, OfSteps, Thresholds, of_steps
 
 TARGET = 0.95
 Floats = NDArray[np.float64]
@@ -36,9 +36,12 @@ _top = top_label()
 
 def accepted(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Accepted items and the wrong ones among them, [T] each, from the highest threshold to the lowest."""
-    _, value_N, counts_T = np.unique(-confidence_N, return_inverse=True, return_counts=True)
-    wrong_T = np.bincount(value_N[~correct_N.astype(bool)], minlength=len(counts_T))
-    return np.cumsum(counts_T), np.cumsum(wrong_T)
+    n_T, wrong_T = Thresholds(confidence_N).above(np.ones(len(confidence_N), dtype=np.int64), _wrong(correct_N))
+    return n_T, wrong_T
+
+
+def _wrong(correct_N: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return 1 - np.asarray(correct_N, dtype=np.int64)
 
 
 def risk_coverage(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -52,37 +55,43 @@ def risk_coverage(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> tuple[F
     return n_T / len(confidence_N), wrong_T / n_T
 
 
-def aurc(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
+@of_steps(accepted)
+def aurc(n_T: Counts, wrong_T: Counts) -> float:
     """Area under the risk-coverage curve, the mean of the selective risk over all coverages i / n."""
-    n_T, wrong_T = accepted(confidence_N, correct_N)
-    ranks_N = np.arange(1, len(confidence_N) + 1)
+    ranks_N = np.arange(1, n_T[-1] + 1)
     wrong_N = np.interp(ranks_N, np.concatenate([[0], n_T]), np.concatenate([[0], wrong_T]))
     return float((wrong_N / ranks_N).mean())
 
 
-def e_aurc(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
+@of_steps(accepted)
+def e_aurc(n_T: Counts, wrong_T: Counts) -> float:
     """AURC minus the least AURC that as many errors can have: how badly the confidence ranks, whatever the accuracy."""
-    n, n_right = len(correct_N), int(np.count_nonzero(correct_N))
+    n, n_right = n_T[-1], n_T[-1] - wrong_T[-1]
     ranks = np.arange(n_right + 1, n + 1)
-    return max(0.0, aurc(confidence_N, correct_N) - float(((ranks - n_right) / ranks).sum() / n))
+    return max(0.0, aurc.function(n_T, wrong_T) - float(((ranks - n_right) / ranks).sum() / n))
 
 
-def augrc(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
+@of_steps(accepted)
+def augrc(n_T: Counts, wrong_T: Counts) -> float:
     """Area under the generalized risk: (1 - A) acc (1 - acc) + (1 - acc)^2 / 2, A the AUROC of right against wrong."""
-    n_T, wrong_T = accepted(confidence_N, correct_N)
-    n = len(confidence_N)
+    n = n_T[-1]
     return float(np.trapezoid(np.concatenate([[0], wrong_T]) / n, np.concatenate([[0], n_T]) / n))
 
 
-def coverage_at(confidence_N: Floats, correct_N: NDArray[np.bool_], target: float = TARGET) -> float:
+@of_steps(accepted)
+def coverage_at(n_T: Counts, wrong_T: Counts, target: float = TARGET) -> float:
     """The largest coverage of a threshold whose accepted items are right in `target` of cases or more; 0 if none is."""
-    coverage_T, risk_T = risk_coverage(confidence_N, correct_N)
-    enough_T = risk_T <= 1 - target + 1e-12
-    return float(coverage_T[enough_T].max(initial=0.0))
+    enough_T = wrong_T / n_T <= 1 - target + 1e-12
+    return float((n_T / n_T[-1])[enough_T].max(initial=0.0))
 
 
-def _of_top(function: Callable[[Floats, NDArray[np.bool_]], float]) -> Callable[[Columns], float]:
-    return lambda columns: function(*_top(columns))
+def _of_top(function: OfSteps) -> ByCounts:
+    def prepared(columns: Columns) -> OfCounts:
+        confidence_N, correct_N = _top(columns)
+        thresholds, wrong_N = Thresholds(confidence_N), _wrong(correct_N)
+        return lambda counts_N: function.function(*thresholds.above(counts_N, counts_N * wrong_N))
+
+    return ByCounts(lambda columns: function(*_top(columns)), prepared)
 
 
 AURC = Metric(

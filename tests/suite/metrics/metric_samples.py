@@ -12,11 +12,11 @@ from suite.metrics.base import Columns
 
 
 def labelled(probs: NDArray[Any], label: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The columns that the classification tasks store, one cluster an item."""
+    """The columns that the classification tasks store, one cluster an item; probabilities as given."""
     made = [classification.outcomes(p, int(y)) for p, y in zip(probs, label, strict=True)]
     columns = {name: np.array([row[name] for row in made]) for name in made[0]}
     n = np.arange(len(made))
-    return {**columns, "item": n.astype(str), "cluster": np.char.zfill(n.astype(str), 6)}
+    return {**columns, "probs": np.array(probs), "item": n.astype(str), "cluster": np.char.zfill(n.astype(str), 6)}
 
 
 def multiclass(n: int, classes: int = 4, seed: int = 0) -> dict[str, NDArray[Any]]:

@@ -177,7 +177,7 @@ def test_the_floor_of_a_hundred_items_is_that_of_the_literature() -> None:
     """About 0.087 at n = 100 and 15 bins for two classes, and a tenth of it for 100 times as many items."""
     rng = np.random.default_rng(0)
     few = rng.uniform(0.5, 1, 100)
-    floor = noise.top_label_null(lambda p, y: float(calibration.expected_gap(calibration.bin_totals(p, y))))
+    floor = noise.ECE_15_NULL
     top = {"probs": np.stack([few, np.zeros(100)], axis=1), "label": np.zeros(100, int)}
     assert floor(top) == pytest.approx(0.087, abs=0.01)
     many = {"probs": np.tile(top["probs"], (100, 1)), "label": np.zeros(10_000, int)}
@@ -202,6 +202,57 @@ def test_the_class_wise_floor_agrees_with_drawing_every_label() -> None:
     drawn = [np.minimum((rng.random((6000, 1)) > edges).sum(axis=1), 3) for _ in range(60)]
     expected = np.mean([reliability.classwise_gap(c["probs"], label) for label in drawn])
     assert noise.NULLS[-1](c) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_floor_is_the_mean_of_the_number_over_drawn_labels() -> None:
+    """To the last digits: whoever draws the same labels and takes the number of each draw gets the same mean."""
+    c = multiclass(700)
+    confidence, rng = np.sort(c["probs"].max(axis=1)), np.random.default_rng(noise.SEED)
+    drawn = [rng.random(700) < confidence for _ in range(noise.MOST_DRAWS)]
+    for metric, floor in zip(BINNED, noise.NULLS, strict=False):
+        totals = (calibration.bin_totals(confidence, correct) for correct in drawn)
+        assert floor(c) == pytest.approx(np.mean([metric.finish(sums) for sums in totals]), rel=1e-12)
+
+
+@pytest.mark.parametrize("mean", (0.0, 0.02, 0.7, 1.0, 3.2, 40.0))
+def test_many_improbable_hits_deviate_as_poissons_do(mean: float) -> None:
+    """Against the sum over Poisson's probabilities, and against a binomial with p = 1/15, the largest there is."""
+    from scipy.stats import binom, poisson
+
+    k = np.arange(400)
+    expected = np.abs(k - mean) @ poisson.pmf(k, mean) if mean else 0.0
+    found = noise.poisson_deviation(np.array([mean]), np.array([mean]))[0]
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    n = round(15 * mean)
+    if n > 15:
+        expected = np.abs(k - n / 15) @ binom.pmf(k, n, 1 / 15)
+        found = noise.poisson_deviation(np.array([n / 15]), np.array([n / 15 * 14 / 15]))[0]
+        assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_the_class_wise_floor_of_very_many_probabilities_needs_no_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same floor but for 1 %, whether the rare hits of the lowest bins are drawn or taken as Poisson's."""
+    rng = np.random.default_rng(3)
+    probs = rng.dirichlet(np.full(40, 0.05), 2000).astype(np.float32)
+    c = {"probs": probs, "label": np.zeros(2000, int)}
+    drawn = noise.NULLS[-1](c)
+    monkeypatch.setattr(noise, "NUMBERS", 40 * 2000 - 1)
+    monkeypatch.setattr(noise, "n_draws", lambda size: 60)
+    assert noise.NULLS[-1](c) == pytest.approx(drawn, rel=0.01)
+
+
+def test_class_cells_add_up_the_lowest_bin_and_list_the_rest() -> None:
+    probs = np.random.default_rng(2).dirichlet(np.full(30, 0.2), 500)
+    every = [np.zeros(30 * 15) for _ in range(3)]
+    for cells in reliability.class_cells(probs, lowest=True):
+        every[0] += np.bincount(cells.cell, cells.probs, 30 * 15)
+        every[1] += np.bincount(cells.cell, cells.probs**2, 30 * 15)
+    (one,) = reliability.class_cells(probs)
+    summed = np.bincount(one.cell, one.probs, 30 * 15)
+    summed[::15] += one.low_K
+    np.testing.assert_allclose(summed, every[0], rtol=1e-12)
+    np.testing.assert_allclose(one.low_squares_K, every[1][::15], rtol=1e-12)
+    assert len(one.cell) < 0.2 * probs.size
 
 
 def test_a_calibrated_model_lies_at_its_floor_and_another_far_above() -> None:

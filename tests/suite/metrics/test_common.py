@@ -16,6 +16,7 @@ from suite.errors import Undefined
 from suite.metrics import METRICS
 from suite.metrics.base import Columns, Metric
 from suite.metrics.calibration import top_bins
+from suite.metrics.counted import ByCounts
 from suite.metrics.scored import metrics_of
 from suite.metrics.scoring import Scoring
 from suite.task import Task
@@ -239,6 +240,21 @@ def test_twice_the_rows_change_no_mean_and_double_every_count(metric: Metric) ->
     if stem not in GRAINED and not stem.endswith(OF_CHANCE):
         assert metric(twice) == pytest.approx(factor * metric(c), rel=1e-12)
     assert metric.observations(twice) == 2 * metric.observations(c)
+
+
+@each
+def test_a_value_by_counts_is_that_of_repeated_rows(metric: Metric) -> None:
+    """What the bootstrap asks for: the same as the metric of rows that are repeated, or left out, so often."""
+    if not isinstance(metric.whole, ByCounts):
+        return
+    c, rng = columns_for(metric), np.random.default_rng(6)
+    c = metric.rows({name: np.round(v, 2) if name in ("confidence", "score") else v for name, v in c.items()})  # ties
+    n = len(c[metric.needs[0]])
+    value = metric.whole.prepared(c)
+    draws = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(5)]
+    for counts_N in (np.ones(n, dtype=int), *draws, draws[0] * 3):
+        expected = metric.of_rows(c, np.repeat(np.arange(n), counts_N))
+        assert value(counts_N) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @each

@@ -59,6 +59,32 @@ def test_the_fit_undoes_a_temperature_and_repeats_to_the_bit() -> None:
     assert temperature.fit(c["probs"], c["label"]) == found
 
 
+@pytest.mark.parametrize("truth", (0.02, 0.3, 1.0, 4.0, 40.0))
+def test_the_fit_agrees_with_a_search_by_another_optimiser(truth: float) -> None:
+    """Of float32 probabilities, more items than the first fit takes, temperatures far from 1 too."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=(20_000, 5)) * (3 if truth > 0.1 else 0.05)
+    edges = np.cumsum(softmax(logits / truth), axis=1)
+    label = np.minimum((rng.random((20_000, 1)) > edges).sum(axis=1), 4)
+
+    def nll(log_temperature: float) -> float:
+        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(20_000), label].mean())
+
+    found = minimize_scalar(nll, bounds=(np.log(0.01), np.log(100)), method="bounded", options={"xatol": 1e-7})
+    assert temperature.fit(softmax(logits).astype(np.float32), label) == pytest.approx(np.exp(found.x), rel=1e-5)
+    order = rng.permutation(20_000)
+    again = temperature.fit(softmax(logits)[order], label[order])
+    assert again == pytest.approx(temperature.fit(softmax(logits), label), rel=1e-9)
+
+
+def test_there_is_no_temperature_where_all_classes_are_equally_probable() -> None:
+    with pytest.raises(Undefined, match="least NLL"):
+        temperature.fit(np.full((4, 2), 0.5), np.array([0, 1, 0, 0]))
+
+
 @pytest.mark.parametrize("label", ([0, 0, 0], [1, 1, 1]), ids=("right", "wrong"))
 def test_there_is_no_temperature_where_every_answer_is_right_or_wrong(label: list[int]) -> None:
     with pytest.raises(Undefined, match="least NLL"):

@@ -1,0 +1,109 @@
+"""Metrics that are no function of sums over items, yet of nothing but how often each item counts.
+
+A bootstrap asks for the value of a thousand resamples of the same items. Which of them scores above which is the same
+in all: so items are sorted once, and a resample costs a few sums over how often it drew each.
+
+Shape suffixes: N items, T thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.metrics.base import Columns, Whole
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+OfCounts = Callable[[Counts], float]
+Steps = Callable[..., tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class ByCounts:
+    """A `Metric.whole` that also gives the value of every resample of its rows.
+
+    Attributes:
+        whole: columns -> value.
+        prepared: columns -> what gives the value when row i counts ``counts_N[i]`` times, the same as `whole` of rows
+            that are repeated so often (but for rounding), NaN where that has none.
+    """
+
+    whole: Whole
+    prepared: Callable[[Columns], OfCounts]
+
+    def __call__(self, columns: Columns) -> float:
+        """The value where every row counts once."""
+        return self.whole(columns)
+
+    def through(self, columns_of: Callable[[Columns], Columns]) -> ByCounts:
+        """The same of other columns, which `columns_of` makes row by row."""
+        return ByCounts(lambda c: self.whole(columns_of(c)), lambda c: self.prepared(columns_of(c)))
+
+
+def through(whole: Whole, columns_of: Callable[[Columns], Columns]) -> Whole:
+    """`whole` of the columns that `columns_of` makes row by row; by counts still, if it was."""
+    return whole.through(columns_of) if isinstance(whole, ByCounts) else lambda columns: whole(columns_of(columns))
+
+
+def by_repeating(whole: Whole) -> Callable[[Columns], OfCounts]:
+    """`ByCounts.prepared` of any function: it is given each row as often as it counts."""
+
+    def prepared(columns: Columns) -> OfCounts:
+        def value(counts_N: Counts) -> float:
+            rows = np.repeat(np.arange(len(counts_N)), counts_N)
+            return whole({name: values[rows] for name, values in columns.items()})
+
+        return value
+
+    return prepared
+
+
+class Thresholds:
+    """Items in the order of their scores, highest first; equal scores are one threshold."""
+
+    def __init__(self, score_N: NDArray[np.floating]) -> None:
+        self.order_N = np.argsort(-score_N, kind="stable")
+        falling_N = score_N[self.order_N]
+        ends_N = np.append(falling_N[1:] != falling_N[:-1], True)[: len(score_N)]
+        self._last_T = np.flatnonzero(ends_N)
+
+    def above(self, *counts: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """For each of the counts [N] its sum over the items at each threshold or above, [T].
+
+        Thresholds at which the first one does not grow are left out.
+        """
+        first, *others = (np.cumsum(counts_N[self.order_N])[self._last_T] for counts_N in counts)
+        there = np.flatnonzero(np.diff(first, prepend=0))
+        return (first[there], *(other[there] for other in others))
+
+
+@dataclass(frozen=True)
+class OfSteps:
+    """A number of two columns [N] that follows from two sums at each threshold alone.
+
+    Attributes:
+        function: of the two sums [T].
+        steps: of the two columns: the sums.
+    """
+
+    function: Callable[..., float]
+    steps: Steps
+
+    def __call__(self, first_N: NDArray[Any], second_N: NDArray[Any], *args: float, **settings: float) -> float:
+        """The number of these items."""
+        return self.function(*self.steps(first_N, second_N), *args, **settings)
+
+    def at(self, **settings: float) -> OfSteps:
+        """The same with these settings."""
+        return OfSteps(partial(self.function, **settings), self.steps)
+
+
+def of_steps(steps: Steps) -> Callable[[Callable[..., float]], OfSteps]:
+    """Decorates the function of an `OfSteps`."""
+    return partial(OfSteps, steps=steps)
