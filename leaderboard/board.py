@@ -46,6 +46,7 @@ class Board:
         problems: files that cannot be read, one line each.
         limited: records left out because they are of a part of their task only.
         indexed: whether the paired changes were ever computed for this folder.
+        parents: name -> parent or None, of all models.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Board:
     problems: tuple[str, ...] = ()
     limited: int = 0
     indexed: bool = True
+    parents: Mapping[str, Any] = field(default_factory=dict)
 
     def submissions(self) -> list[str]:
         """Names of all that have a readable record, sorted."""
@@ -101,7 +103,8 @@ def open_board(root: Path) -> Board:
     rows = _derived(newest, frame, index.changes(store, newest["metric"].unique()))
     rows = placing.placed(rows, placing.ranked(store))
     limited, indexed = int(frame["limit"].notna().sum()), index.path(store).is_file()
-    return Board(root, _ordered(rows), table, tasks, tuple(sorted(problems)), limited, indexed)
+    parents = _last_of_each(frame, "parent")
+    return Board(root, _ordered(rows), table, tasks, tuple(sorted(problems)), limited, indexed, parents)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -134,6 +137,7 @@ def _derived(rows: pd.DataFrame, frame: pd.DataFrame, changes: pa.Table) -> pd.D
     rows["latency_ratio"] = rows["latency_ratio"].fillna(_latency_ratio(rows))
     rows["data"] = np.where(rows["generated"].fillna(False).astype(bool), "generated", "real")
     rows["date"] = rows["started"].str.slice(0, 10)
+    rows = rows.astype({"data": "category", "date": "category"})
     rows["family"], rows["position"] = _families(frame)(rows["submission"])
     gpu = ", " + rows["gpu"].astype("str")
     rows["machine_label"] = (
@@ -192,11 +196,15 @@ def _notes(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
 
 def _families(frame: pd.DataFrame) -> Any:
     """Names -> (the oldest known ancestor, place in the order in which every model follows its parent)."""
-    last = frame.drop_duplicates("submission", keep="last")
-    parents = dict(zip(last["submission"], last["parent"].astype("object"), strict=True))
-    order, roots = family_order(parents)
+    order, roots = family_order(_last_of_each(frame, "parent"))
     place = {name: i for i, name in enumerate(order)}
     return lambda names: (names.map(roots).astype("category"), names.map(place))
+
+
+def _last_of_each(frame: pd.DataFrame, column: str) -> dict[str, Any]:
+    """Name -> that column of its newest record."""
+    last = frame.drop_duplicates("submission", keep="last")
+    return dict(zip(last["submission"], last[column].astype("object"), strict=True))
 
 
 def family_order(parents: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:

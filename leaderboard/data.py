@@ -24,6 +24,7 @@ PAGES = {
     name: f"pages/{name}.py"
     for name in ("leaderboard", "tradeoff", "model", "compare", "task", "history", "submit", "about")
 }
+MOST_COMPARED = 4
 QUICK_S, PAUSE, LONGEST_PAUSE_S = 0.25, 20, 60
 SMALL_INDEX = 1 << 20
 
@@ -95,6 +96,8 @@ def link(label: str, name: str, **query: str | Collection[str] | None) -> None:
 
     The label may come from a record: it is shown as plain text.
     """
+    if not (Path(__file__).parent / page(name)).is_file():
+        return
     given = {key: value if isinstance(value, str) else list(value) for key, value in query.items() if value is not None}
     st.page_link(page(name), label=escaped(label), query_params=given)
 

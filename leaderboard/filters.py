@@ -1,0 +1,153 @@
+"""Filters: one declaration each, the widgets with their state in the URL, and the rows that pass. For all pages."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from leaderboard import data
+from suite.manifest import KINDS
+
+MEGA = 1e6
+SEARCHED = ("submission", "title", "method", "task")
+CHOICE = 300
+OPTIONS = 1000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A filter by the values of one column.
+
+    Attributes:
+        key: name of the widget and of the parameter in the URL.
+        column: of the board's rows.
+        label: of the widget; also the noun of messages.
+        everything: what the empty widget says.
+    """
+
+    key: str
+    column: str
+    label: str
+    everything: str
+
+
+FIRST = (Choice("task", "task", "Task", "All tasks"),)
+MORE = (
+    Choice("method", "method", "Method", "All methods"),
+    Choice("machine", "machine_label", "Machine", "All machines"),
+    Choice("licence", "licence", "Licence", "All licences"),
+    Choice("source", "source", "Source", "Measured, predictions, imported"),
+    Choice("data", "data", "Data", "Real and generated"),
+    Choice("sandbox", "sandbox", "Sandbox", "Confined or not"),
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A filter by the size of a number; rows without the number do not pass."""
+
+    key: str
+    column: str
+    label: str
+    sense: Literal["most", "least"]
+    unit: float = 1.0
+
+
+LIMITS = (
+    Limit("max_bits", "bits_per_weight", "Bits/weight at most", "most"),
+    Limit("max_mb", "bytes", "MB on disk at most", "most", MEGA),
+    Limit("min_retention", "retention", "Retention at least", "least"),
+)
+KEYS = ("q", "kind", "since", *(c.key for c in (*FIRST, *MORE)), *(limit.key for limit in LIMITS))
+
+
+def filtered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Show the widgets and give the rows that pass, in the board's order. Every filter is in the URL."""
+    kinds = [kind for kind in KINDS if kind in set(rows["kind"].unique())]
+    chosen: dict[str, Any] = {}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen["q"] = st.text_input(
+            "Search", key="q", bind="query-params", placeholder="name, title, method, task", width=CHOICE
+        )
+        if len(kinds) > 1 or data.parameter("kind"):
+            _warn("kind", "kind", kinds)
+            chosen["kind"] = st.segmented_control("Kind", kinds, key="kind", bind="query-params")
+        for choice in FIRST:
+            chosen[choice.key] = _choose(choice, rows)
+    active = sum(data.parameter(key) is not None for key in KEYS if key not in ("q", "kind", "task"))
+    title = f"More filters ({active} set)" if active else "More filters"
+    with st.expander(title, expanded=False), st.container(horizontal=True):
+        for choice in MORE:
+            chosen[choice.key] = _choose(choice, rows)
+        for limit in LIMITS:
+            chosen[limit.key] = st.number_input(
+                limit.label, min_value=0.0, value=None, key=limit.key, bind="query-params", width=170
+            )
+        chosen["since"] = st.date_input("Run since", value=None, key="since", bind="query-params", width=170)
+    return passing(rows, chosen)
+
+
+def state() -> dict[str, list[str]]:
+    """The filters as they stand in the URL, for a link to another page with the same rows."""
+    return {key: given for key in KEYS if (given := data.parameters(key))}
+
+
+def passing(rows: pd.DataFrame, chosen: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows that pass all filters, in their order; an empty filter lets all pass.
+
+    Args:
+        rows: of the board.
+        chosen: key of a filter -> what it asks for: a list of values, a number, words to search, or a date.
+    """
+    passed = pd.Series(True, index=rows.index)
+    if chosen.get("kind"):
+        passed &= rows["kind"] == chosen["kind"]
+    for choice in (*FIRST, *MORE):
+        if chosen.get(choice.key):
+            passed &= rows[choice.column].isin(chosen[choice.key])
+    for limit in LIMITS:
+        bound = chosen.get(limit.key)
+        if bound is not None:
+            number = rows[limit.column]
+            passed &= number <= bound * limit.unit if limit.sense == "most" else number >= bound * limit.unit
+    since = chosen.get("since")
+    if isinstance(since, datetime.date):
+        passed &= rows["date"] >= since.isoformat()
+    for word in str(chosen.get("q") or "").split():
+        passed &= _found(rows, word)
+    return rows if passed.all() else rows[passed]
+
+
+def _found(rows: pd.DataFrame, word: str) -> pd.Series:
+    """Which rows hold the word, in whatever case."""
+    hit = pd.Series(False, index=rows.index)
+    for name in SEARCHED:
+        column = rows[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            names = column.cat.categories
+            hit |= column.isin(names[names.astype("str").str.contains(word, case=False, regex=False)])
+        else:
+            hit |= column.str.contains(word, case=False, regex=False).fillna(False).astype(bool)
+    return hit
+
+
+def _choose(choice: Choice, rows: pd.DataFrame) -> list[str]:
+    counts = rows[choice.column].value_counts()
+    options = [str(value) for value in counts.index[counts > 0]]
+    _warn(choice.key, choice.label.lower(), options)
+    asked = [value for value in data.parameters(choice.key) if value in options]
+    label = choice.label
+    if len(options) > OPTIONS:
+        options, label = list(dict.fromkeys([*asked, *options[:OPTIONS]])), f"{label} ({OPTIONS} most frequent)"
+    return st.multiselect(
+        label, sorted(options), key=choice.key, bind="query-params", placeholder=choice.everything, width=CHOICE
+    )
+
+
+def _warn(key: str, noun: str, options: list[str]) -> None:
+    data.say_unknown(noun, data.parameters(key), options)
