@@ -15,7 +15,7 @@ from leaderboard.theme import GREY, PALETTE
 
 LABELLED = 12
 HEIGHT = 460
-LOG_FROM = 20
+LOG_FROM = 5
 SELECTION = "model"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
 # names beside points, pixels: the plot between the outermost points, a character, a line, places to try

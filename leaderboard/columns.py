@@ -109,7 +109,20 @@ COLUMNS: dict[str, Column] = {
     "note": Column("note", "text", "Why something is missing."),
 }  # fmt: skip
 DEFAULT = (
-    *("submission", "task", "rank", "tie", "metric", "value", "low", "high", "change", "change_low", "change_high", "verdict"),
+    *(
+        "submission",
+        "task",
+        "rank",
+        "tie",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "change",
+        "change_low",
+        "change_high",
+        "verdict",
+    ),
     *("retention", "calibration", "worst_group", "gap", "bytes", "bits_per_weight", "latency_ratio", "peak_rss_bytes"),
     *("data",),
 )

@@ -14,7 +14,8 @@ without a value, a direction or an interval has no rank.
 
 from __future__ import annotations
 
-from collections import deque
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from suite import rankings
 from suite.store import Store
 
 SAME = ["task", "task_version", "protocol", "data_sha256", "metric"]
+NEEDED = ("submission", "stem", "value", "low", "high", "better")
 COLUMNS = ("rank_low", "rank_high", "tie", "rank_by")
 Floats = NDArray[np.float64]
 FEW = 3
@@ -42,86 +44,81 @@ def placed(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         rows: of the board, oldest first.
         known: what `ranked` gives.
     """
-    rows = rows.assign(rank_low=np.nan, rank_high=np.nan, tie=None, rank_by=None)
-    for _, part in rows.groupby(SAME, observed=True, sort=False):
-        found = _from_resamples(part, known)
-        rows.loc[part.index, list(COLUMNS)] = (found if found is not None else _from_intervals(part)).to_numpy()
-    return rows.astype({"rank_low": "Int64", "rank_high": "Int64", "tie": "str", "rank_by": "str"})
+    rows = rows.reset_index(drop=True)
+    found = []
+    for _, where in rows.groupby(SAME, observed=True, sort=False).indices.items():
+        part = rows.iloc[where][[*NEEDED]].assign(row=where).drop_duplicates("submission", keep="last")
+        ranks = _from_resamples(part, known)
+        found.append(_from_intervals(part) if ranks is None else ranks)
+    names = ["row", *COLUMNS]
+    ranks = pd.concat(found) if found else pd.DataFrame(columns=names)
+    keys = rows[[*SAME, "submission"]].astype("str")  # rows of other machines share the rank of the newest
+    ranks = keys.iloc[ranks["row"].to_numpy(dtype=np.int64)].assign(**{name: ranks[name].array for name in COLUMNS})
+    rows[[*COLUMNS]] = keys.merge(ranks, how="left", on=list(keys))[[*COLUMNS]]
+    return rows.astype({"rank_low": "Int64", "rank_high": "Int64", "tie": "str", "rank_by": "category"})
 
 
 def _from_resamples(part: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame | None:
-    """By stem, if every model of this part that keeps its outcomes was ranked, and none besides; else None."""
-    can = part[part["outcomes_sha256"].notna()].drop_duplicates("submission", keep="last")
-    of_part = known[known["stem"].isin(set(can["stem"]))]
-    if of_part.empty or len(of_part) != part["submission"].nunique():
+    """If every model of this part keeps its outcomes and was ranked; else None."""
+    if known.empty or not part["stem"].isin(known["stem"]).all():
         return None
-    by_name = of_part.merge(can[["stem", "submission"]], on="stem").set_index("submission")
-    each = by_name.loc[part["submission"]]
+    each = known.set_index("stem").loc[part["stem"]]
     ties = [letters(*groups) for groups in zip(each["group_first"], each["group_last"], strict=True)]
-    made = {"rank_low": each["rank_low"], "rank_high": each["rank_high"], "tie": ties, "rank_by": "paired resamples"}
-    return pd.DataFrame(made).set_axis(part.index)
+    return _named(part, each["rank_low"], each["rank_high"], ties, "paired resamples")
 
 
 def _from_intervals(part: pd.DataFrame) -> pd.DataFrame:
-    out = pd.DataFrame(None, index=part.index, columns=list(COLUMNS), dtype=object)
-    can = part[part["value"].notna() & part["low"].notna() & part["high"].notna() & part["better"].notna()]
-    one = can.drop_duplicates("submission", keep="last")
+    one = part[part["value"].notna() & part["low"].notna() & part["high"].notna() & part["better"].notna()]
     if one.empty:
-        return out
+        return _named(one, [], [], [], "intervals")
     sign = -1.0 if one["better"].iloc[0] == "lower" else 1.0
-    ends = np.sort(sign * one[["low", "high"]].to_numpy(float), axis=1)
+    ends = np.sort(sign * one[["low", "high"]].to_numpy(np.float64), axis=1)
     low_M, high_M = ends[:, 0], ends[:, 1]
     above_M = len(one) - np.searchsorted(np.sort(low_M), high_M, side="right")
     below_M = np.searchsorted(np.sort(high_M), low_M, side="left")
-    ties = _ties(sign * one["value"].to_numpy(float), low_M, high_M)
-    found = pd.DataFrame(
-        {"rank_low": 1 + above_M, "rank_high": len(one) - below_M, "tie": ties, "rank_by": "intervals"},
-        index=one["submission"].to_numpy(),
-        dtype=object,
-    )
-    out.loc[can.index] = found.loc[can["submission"]].to_numpy()
-    return out
+    ties = _ties(sign * one["value"].to_numpy(np.float64), low_M, high_M)
+    return _named(one, 1 + above_M, len(one) - below_M, ties, "intervals")
+
+
+def _named(part: pd.DataFrame, low: Any, high: Any, tie: Any, by: str) -> pd.DataFrame:
+    found = {"row": part["row"].to_numpy(), "rank_low": np.asarray(low), "rank_high": np.asarray(high), "tie": tie}
+    return pd.DataFrame(found).assign(rank_by=by)
 
 
 def _ties(value_M: Floats, low_M: Floats, high_M: Floats) -> list[str | None]:
-    """Letters of the maximal runs of neighbours, best first, whose intervals all overlap. Linear in M."""
+    """Letters of the maximal runs of neighbours, best first, whose intervals all overlap."""
     order = np.argsort(-value_M, kind="stable")
-    low_M, high_M = low_M[order], high_M[order]
-    runs, told, last = list[tuple[int, int]](), -1, -1
-    lows, highs = deque[int](), deque[int]()  # places whose low is the largest, high the smallest, from here to `last`
-    for first in range(len(order)):
-        while last + 1 < len(order) and _joins(last + 1, first, low_M, high_M, lows, highs):
-            last += 1
-        if last > max(told, first):
-            runs.append((first, last))
-            told = last
-        for queue in (lows, highs):
-            if queue and queue[0] == first:
-                queue.popleft()
-    starts, ends = np.array([run[0] for run in runs]), np.array([run[1] for run in runs])
+    last = _reach(low_M[order], high_M[order])
     places = np.arange(len(order))
+    runs = (last > places) & (last > np.concatenate([[-1], last[:-1]]))  # a run inside the one before is no group
+    starts, ends = places[runs], last[runs]
     first_M = np.searchsorted(ends, places, side="left") + 1  # runs are in order, and so are their ends
     last_M = np.searchsorted(starts, places, side="right")
     said = np.empty(len(order), dtype=object)
-    said[order] = [letters(int(a), int(b)) for a, b in zip(first_M, last_M, strict=True)]
+    said[order] = [letters(a, b) for a, b in zip(first_M.tolist(), last_M.tolist(), strict=True)]
     return list(said)
 
 
-def _joins(new: int, first: int, low_M: Floats, high_M: Floats, lows: deque[int], highs: deque[int]) -> bool:
-    """Whether the place `new` overlaps all from `first` on; if so the queues take it in."""
-    floor = max(low_M[new], low_M[lows[0]]) if lows else low_M[new]
-    ceiling = min(high_M[new], high_M[highs[0]]) if highs else high_M[new]
-    if floor > ceiling and new != first:
-        return False
-    while lows and low_M[lows[-1]] <= low_M[new]:
-        lows.pop()
-    while highs and high_M[highs[-1]] >= high_M[new]:
-        highs.pop()
-    lows.append(new)
-    highs.append(new)
-    return True
+def _reach(low_M: Floats, high_M: Floats) -> NDArray[np.int64]:
+    """For each place the last one so that all from here to there overlap one another; doubling steps, n log n."""
+    n = len(low_M)
+    floors, ceilings, step = [low_M], [high_M], 1
+    while 2 * step <= n:  # floors[k][i]: the largest low of 2^k places from i on
+        floors.append(np.maximum(floors[-1][:-step], floors[-1][step:]))
+        ceilings.append(np.minimum(ceilings[-1][:-step], ceilings[-1][step:]))
+        step *= 2
+    end, floor, ceiling = np.arange(n), np.full(n, -np.inf), np.full(n, np.inf)
+    for k in range(len(floors) - 1, -1, -1):
+        fits = end + 2**k <= n
+        at = np.where(fits, end, 0)
+        new_floor, new_ceiling = np.maximum(floor, floors[k][at]), np.minimum(ceiling, ceilings[k][at])
+        take = fits & (new_floor <= new_ceiling)
+        floor, ceiling = np.where(take, new_floor, floor), np.where(take, new_ceiling, ceiling)
+        end = end + take * 2**k
+    return end - 1
 
 
+@lru_cache(1 << 16)
 def letters(first: int, last: int) -> str | None:
     """The tie groups from `first` to `last` as letters, a the best; numbers after the 26th; None for no group.
 

@@ -7,7 +7,7 @@ The files lie in ``<results>/.index/``, or under ``$XDG_CACHE_HOME/hallmark`` wh
 board knows no task, so it cannot compare; `refresh` runs where the tasks are known (``hallmark run`` and ``hallmark
 board``). `sync` knows no task either, and brings only the rows up to date.
 
-An index that is marked as kept elsewhere (`write` with ``kept_elsewhere``) is used as it is: its records are not here.
+An index that is marked as kept elsewhere (`write` with ``elsewhere``) is used as it is: its records are not here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def sync(store: Store) -> pa.Table:
 
     target = folder(store) / RECORDS
     old = records(store)
-    if _metadata(target).get(_ELSEWHERE):
+    if kept_elsewhere(store):
         return old
     primaries = _primaries(store.root)
     here = dict(_files(store.root))
@@ -110,18 +110,23 @@ def schema(columns: Sequence[str] | None = None) -> pa.Schema:
     return pa.schema([(name, getattr(pa, COLUMNS[name].replace("bool", "bool_"))()) for name in columns or COLUMNS])
 
 
-def write(store: Store, rows: pa.Table, kept_elsewhere: bool = False) -> None:
+def kept_elsewhere(store: Store) -> bool:
+    """Whether the index was marked as one whose records are not here."""
+    return bool(_metadata(folder(store) / RECORDS).get(_ELSEWHERE))
+
+
+def write(store: Store, rows: pa.Table, elsewhere: bool = False) -> None:
     """Replace the rows of the index.
 
     Args:
         store: whose index.
         rows: a table of `schema`.
-        kept_elsewhere: the records themselves are not under this folder, so the files here do not decide.
+        elsewhere: the records themselves are not under this folder, so the files here do not decide.
 
     Raises:
         InfrastructureError: the disk is full or the folder cannot be written.
     """
-    metadata = {_VERSION: _FORMAT, **({_ELSEWHERE: b"1"} if kept_elsewhere else {})}
+    metadata = {_VERSION: _FORMAT, **({_ELSEWHERE: b"1"} if elsewhere else {})}
     _write(folder(store) / RECORDS, rows.cast(schema()).replace_schema_metadata(metadata))
 
 
@@ -145,7 +150,7 @@ def changes(store: Store, metrics: Iterable[str]) -> pa.Table:
 def refresh(store: Store, tasks: Mapping[str, AnyTask]) -> Index:
     """Bring the whole index up to date, comparing new records with their parents'; gives the paired differences."""
     rows = sync(store)
-    if not len(rows) and not path(store).exists():
+    if kept_elsewhere(store) or (not len(rows) and not path(store).exists()):
         return {}
     old = read(store)
     names = ("path", "stem", "submission", "task", "task_version", "parent", "limit", "started", "problem")

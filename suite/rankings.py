@@ -30,6 +30,8 @@ def read(store: Store) -> list[Ranked]:
 
 def refresh(store: Store, tasks: Mapping[str, AnyTask], announce: Callable[[str], None] | None = None) -> None:
     """Rank the records of every known task on its primary metric, if they changed; the index must be in date."""
+    if index.kept_elsewhere(store):
+        return
     old, new = _kept(store), {}
     for name, stems in _ranked_stems(store).items():
         known = old.get(name)

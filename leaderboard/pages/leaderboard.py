@@ -140,7 +140,7 @@ def _chosen(names: list[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if not names:
             st.caption("Select rows (leftmost cells) to open a model, or two to four to compare them.")
-        for name in names[:data.MOST_COMPARED]:
+        for name in names[: data.MOST_COMPARED]:
             data.link(name, "model", submission=name)
         if 1 < len(names) <= data.MOST_COMPARED:
             data.link("Compare them", "compare", submission=names)
