@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from leaderboard import text
-from leaderboard.data import PAGES
+from leaderboard.data import PAGES, entering
 
 TITLES = {
     "leaderboard": "Leaderboard",
@@ -33,7 +33,9 @@ def main() -> None:
         for name, file in PAGES.items()
         if (here / file).is_file()
     ]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="top")
+    entering(page.title)
+    page.run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 The board is cached by the digest of the index, for all sessions. Before it is read the index is brought up to date from
 the files: at once where that is quick, else in the background, so that a page never waits for a large folder.
+
+The state of a view is in the URL. Streamlit drops a parameter that a widget of another page is bound to, on links and
+on Back alike, so no two pages may use one name for different widgets: a page's bound keys must be its own.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import streamlit as st
@@ -114,21 +117,37 @@ def parameters(name: str) -> list[str]:
 
 def say_unknown(noun: str, given: Collection[str], known: Collection[str]) -> None:
     """A plain message for names in the URL that are not (or no longer) here."""
-    for name in given:
-        if name not in known:
-            st.info(f"The link names a {noun} that is not here:")
-            st.text(name)
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        st.info(f"The link names a {noun} that is not here; it is left out:")
+        st.text("\n".join(unknown))
 
 
 def remember(name: str) -> None:
-    """Keep the present view of a page for `back` links of this session."""
+    """Keep the present view of a page, for `back` and `restore` in this session."""
     st.session_state[f"view of {name}"] = {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def entering(name: str) -> None:
+    """Note which page is shown, so that `restore` knows when a reader comes to it. Called by the navigation only."""
+    st.session_state["entered"] = st.session_state.get("shown", name) != name
+    st.session_state["shown"] = name
+
+
+def restore(name: str) -> None:
+    """Show a page as it was last seen in this session when a reader comes to it without parameters.
+
+    Back and the menu both do: Streamlit 1.67 drops the parameters of the page that is left, and puts an entry between
+    two pages into the browser's history. Call this first on a page.
+    """
+    query = st.session_state.get(f"view of {name}")
+    if query and st.session_state.get("entered") and not len(st.query_params):
+        st.switch_page(page(name), query_params=query)
 
 
 def back(label: str, name: str) -> None:
     """A link back to a page as this session last saw it: filters, columns, sort order and selection."""
-    seen: Mapping[str, list[str]] = st.session_state.get(f"view of {name}", {})
-    link(label, name, **seen)
+    link(label, name, **st.session_state.get(f"view of {name}", {}))
 
 
 def escaped(words: str) -> str:

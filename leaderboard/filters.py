@@ -15,7 +15,8 @@ from suite.manifest import KINDS
 
 MEGA = 1e6
 SEARCHED = ("submission", "title", "method", "task")
-CHOICE = 300
+CHOICE, NARROW = 300, 170
+ALWAYS_SEEN = ("q", "kind", "tasks")
 OPTIONS = 1000
 
 
@@ -36,14 +37,14 @@ class Choice:
     everything: str
 
 
-FIRST = (Choice("task", "task", "Task", "All tasks"),)
+FIRST = (Choice("tasks", "task", "Task", "All tasks"),)
 MORE = (
-    Choice("method", "method", "Method", "All methods"),
-    Choice("machine", "machine_label", "Machine", "All machines"),
-    Choice("licence", "licence", "Licence", "All licences"),
-    Choice("source", "source", "Source", "Measured, predictions, imported"),
+    Choice("methods", "method", "Method", "All methods"),
+    Choice("machines", "machine_label", "Machine", "All machines"),
+    Choice("licences", "licence", "Licence", "All licences"),
+    Choice("sources", "source", "Source", "Measured, predictions, imported"),
     Choice("data", "data", "Data", "Real and generated"),
-    Choice("sandbox", "sandbox", "Sandbox", "Confined or not"),
+    Choice("sandboxes", "sandbox", "Sandbox", "Confined or not"),
 )
 
 
@@ -66,35 +67,52 @@ LIMITS = (
 KEYS = ("q", "kind", "since", *(c.key for c in (*FIRST, *MORE)), *(limit.key for limit in LIMITS))
 
 
-def filtered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Show the widgets and give the rows that pass, in the board's order. Every filter is in the URL."""
+def filtered(rows: pd.DataFrame, page: str, prefix: str = "") -> pd.DataFrame:
+    """Show the widgets and give the rows that pass, in the board's order. Every filter is in the URL.
+
+    Args:
+        rows: of the board.
+        page: short name of the page that shows them.
+        prefix: of the parameters' names; every page has its own, see `leaderboard.data`.
+    """
     kinds = [kind for kind in KINDS if kind in set(rows["kind"].unique())]
+    options = {choice: _options(choice, rows) for choice in (*FIRST, *MORE)}
+    data.say_unknown("kind", data.parameters(f"{prefix}kind"), kinds)
+    for choice, known in options.items():
+        data.say_unknown(choice.label.lower(), data.parameters(prefix + choice.key), known)
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen["q"] = st.text_input(
-            "Search", key="q", bind="query-params", placeholder="name, title, method, task", width=CHOICE
+            "Search", key=f"{prefix}q", bind="query-params", placeholder="name, title, method, task", width=CHOICE
         )
-        if len(kinds) > 1 or data.parameter("kind"):
-            _warn("kind", "kind", kinds)
-            chosen["kind"] = st.segmented_control("Kind", kinds, key="kind", bind="query-params")
+        chosen["kind"] = st.segmented_control("Kind", kinds, key=f"{prefix}kind", bind="query-params")
         for choice in FIRST:
-            chosen[choice.key] = _choose(choice, rows)
-    active = sum(data.parameter(key) is not None for key in KEYS if key not in ("q", "kind", "task"))
+            chosen[choice.key] = _choose(choice, options[choice], prefix)
+    active = sum(data.parameter(prefix + key) is not None for key in KEYS if key not in ALWAYS_SEEN)
     title = f"More filters ({active} set)" if active else "More filters"
     with st.expander(title, expanded=False), st.container(horizontal=True):
         for choice in MORE:
-            chosen[choice.key] = _choose(choice, rows)
+            chosen[choice.key] = _choose(choice, options[choice], prefix)
         for limit in LIMITS:
             chosen[limit.key] = st.number_input(
-                limit.label, min_value=0.0, value=None, key=limit.key, bind="query-params", width=170
+                limit.label, min_value=0.0, value=None, key=prefix + limit.key, bind="query-params", width=NARROW
             )
-        chosen["since"] = st.date_input("Run since", value=None, key="since", bind="query-params", width=170)
+        chosen["since"] = st.date_input(
+            "Run since", value=None, key=f"{prefix}since", bind="query-params", width=NARROW
+        )
+    if any(data.parameter(prefix + key) for key in KEYS):
+        data.link("Clear the filters", page)
     return passing(rows, chosen)
 
 
-def state() -> dict[str, list[str]]:
-    """The filters as they stand in the URL, for a link to another page with the same rows."""
-    return {key: given for key in KEYS if (given := data.parameters(key))}
+def state(prefix: str, other: str) -> dict[str, list[str]]:
+    """The filters as they stand in the URL, renamed for a link to another page with the same rows.
+
+    Args:
+        prefix: of this page's parameters.
+        other: of that page's.
+    """
+    return {other + key: given for key in KEYS if (given := data.parameters(prefix + key))}
 
 
 def passing(rows: pd.DataFrame, chosen: Mapping[str, Any]) -> pd.DataFrame:
@@ -117,7 +135,7 @@ def passing(rows: pd.DataFrame, chosen: Mapping[str, Any]) -> pd.DataFrame:
             passed &= number <= bound * limit.unit if limit.sense == "most" else number >= bound * limit.unit
     since = chosen.get("since")
     if isinstance(since, datetime.date):
-        passed &= rows["date"] >= since.isoformat()
+        passed &= rows["date"].isin([day for day in rows["date"].cat.categories if day >= since.isoformat()])
     for word in str(chosen.get("q") or "").split():
         passed &= _found(rows, word)
     return rows if passed.all() else rows[passed]
@@ -136,18 +154,22 @@ def _found(rows: pd.DataFrame, word: str) -> pd.Series:
     return hit
 
 
-def _choose(choice: Choice, rows: pd.DataFrame) -> list[str]:
+def _options(choice: Choice, rows: pd.DataFrame) -> list[str]:
+    """Values of a column, the most frequent first."""
     counts = rows[choice.column].value_counts()
-    options = [str(value) for value in counts.index[counts > 0]]
-    _warn(choice.key, choice.label.lower(), options)
-    asked = [value for value in data.parameters(choice.key) if value in options]
+    return [str(value) for value in counts.index[counts > 0]]
+
+
+def _choose(choice: Choice, options: list[str], prefix: str) -> list[str]:
     label = choice.label
     if len(options) > OPTIONS:
+        asked = [value for value in data.parameters(prefix + choice.key) if value in options]
         options, label = list(dict.fromkeys([*asked, *options[:OPTIONS]])), f"{label} ({OPTIONS} most frequent)"
     return st.multiselect(
-        label, sorted(options), key=choice.key, bind="query-params", placeholder=choice.everything, width=CHOICE
+        label,
+        sorted(options),
+        key=prefix + choice.key,
+        bind="query-params",
+        placeholder=choice.everything,
+        width=CHOICE,
     )
-
-
-def _warn(key: str, noun: str, options: list[str]) -> None:
-    data.say_unknown(noun, data.parameters(key), options)

@@ -1,13 +1,13 @@
 """The index of a store: what a board reads instead of the records. It can be deleted at any time.
 
     records.parquet   one row a record file, see `suite.entry`; only new and changed files are read again
-    paired.parquet    paired differences of every record whose parent has one: child, parent, metric, value, low, high ...
+    paired.parquet    paired differences of records whose parent has one: child, parent, metric, value, low, high ...
 
 The files lie in ``<results>/.index/``, or under ``$XDG_CACHE_HOME/hallmark`` where the results cannot be written. The
 board knows no task, so it cannot compare; `refresh` runs where the tasks are known (``hallmark run`` and ``hallmark
 board``). `sync` knows no task either, and brings only the rows up to date.
 
-An index that is marked as kept elsewhere (`write` with ``elsewhere``) is used as it is: its records are not here.
+An index that is marked so (`write` with ``elsewhere``) is used as it is: its records are not here.
 """
 
 from __future__ import annotations
@@ -76,10 +76,9 @@ def sync(store: Store) -> pa.Table:
         return old
     primaries = _primaries(store.root)
     here = dict(_files(store.root))
-    known = zip(*(old.column(name).to_pylist() for name in ("path", "mtime_ns", "file_bytes", "task", "primary")))
-    fresh = [
-        here.get(file) == (mtime, size) and primaries.get(task) == primary for file, mtime, size, task, primary in known
-    ]
+    names = ("path", "mtime_ns", "file_bytes", "task", "primary")
+    known = zip(*(old.column(name).to_pylist() for name in names), strict=True)
+    fresh = [here.get(file) == (mtime, size) and primaries.get(task) == by for file, mtime, size, task, by in known]
     kept = old.filter(pa.array(fresh, pa.bool_()))
     held = set(kept.column("path").to_pylist())
     read_again = [_row(store.root, name, stat, primaries) for name, stat in here.items() if name not in held]
@@ -285,7 +284,7 @@ def _metadata(file: Path) -> Mapping[bytes, bytes]:
     from pyarrow import ArrowException, parquet
 
     try:
-        return parquet.read_schema(file).metadata or {}
+        return dict(parquet.read_schema(file).metadata or {})
     except (OSError, ValueError, ArrowException):
         return {}
 

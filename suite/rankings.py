@@ -1,7 +1,7 @@
 """Rankings: rank intervals of every task's records, kept in ``<results>/.index/rankings.json`` for the board.
 
-The board knows no task, so it cannot resample; `refresh` runs in ``hallmark board``. A task is ranked again when its set
-of records has changed. A task with more than `MOST` models is not ranked here: comparisons of all pairs grow too many.
+The board knows no task, so it cannot resample; `refresh` runs in ``hallmark board``. A task is ranked again when its
+set of records has changed. A task with more than `MOST` models is not ranked here: all pairs are compared.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ CHARACTER, CELL_PADDING, WIDEST = 6.9, 19, 360
 
 def main() -> None:
     """The page."""
+    data.restore(NAME)
     board = data.board()
     st.title(text.TITLE)
     st.markdown(text.SUBTITLE)
@@ -29,16 +30,20 @@ def main() -> None:
     if board.rows.empty:
         theme.nothing(board)
         return
-    rows = filters.filtered(board.rows)
+    rows = filters.filtered(board.rows, NAME)
     if rows.empty:
         st.info("No record passes these filters. Take one of them away.")
         return
     _uncompared(board, rows)
-    view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
-    if view == VIEWS[1]:
+    data.say_unknown("column", data.parameters("columns"), [column.label for column in COLUMNS.values()])
+    data.say_unknown("order", data.parameters("sort"), [_sort_label(name) for name in SORTS])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
+        choices = _choices() if view != VIEWS[1] else None
+    if choices is None:
         _matrix(rows)
     else:
-        _results(board, rows)
+        _results(board, rows, *choices)
     st.caption(text.LEGEND)
     data.remember(NAME)
 
@@ -49,8 +54,7 @@ def _uncompared(board: Board, rows: pd.DataFrame) -> None:
         st.code(f"{text.BOARD_COMMAND} {shlex.quote(str(board.root))}", language="bash")
 
 
-def _results(board: Board, rows: pd.DataFrame) -> None:
-    columns, by, ascending = _choices()
+def _results(board: Board, rows: pd.DataFrame, columns: list[str], by: str, ascending: bool) -> None:
     rows = table.ordered(rows, by, ascending)
     number = _page_number(rows)
     part = table.page(rows, number)
@@ -74,20 +78,19 @@ def _results(board: Board, rows: pd.DataFrame) -> None:
     _chosen(list(dict.fromkeys(names[row] for row in event["selection"]["rows"])))
 
 
+def _sort_label(name: str) -> str:
+    return COLUMNS[name].label if name in COLUMNS else name
+
+
 def _choices() -> tuple[list[str], str, bool]:
     """Columns in their order, the column to sort by, and whether the smallest comes first."""
-    data.say_unknown("column", data.parameters("columns"), [column.label for column in COLUMNS.values()])
-    labels = {name: column.label for name, column in COLUMNS.items()}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        by = st.selectbox(
-            "Sort by", SORTS, key="sort", bind="query-params", width=200, format_func=lambda n: labels.get(n, n)
-        )
-        ascending = st.toggle("Smallest first", key="ascending", bind="query-params", disabled=by == table.FAMILY)
-        with st.popover("Columns"):
-            columns = st.multiselect(
-                "Columns", list(COLUMNS), default=list(DEFAULT), key="columns", bind="query-params",
-                format_func=lambda n: labels[n], width=560,
-            )  # fmt: skip
+    by = st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=200, format_func=_sort_label)
+    ascending = st.toggle("Smallest first", key="ascending", bind="query-params", disabled=by == table.FAMILY)
+    with st.popover("Columns"):
+        columns = st.multiselect(
+            "Columns", list(COLUMNS), default=list(DEFAULT), key="columns", bind="query-params",
+            format_func=lambda name: COLUMNS[name].label, width=560,
+        )  # fmt: skip
     wanted = set(columns) | {"submission"}
     return [name for name in COLUMNS if name in wanted], str(by), bool(ascending)
 
@@ -146,7 +149,7 @@ def _chosen(names: list[str]) -> None:
             data.link("Compare them", "compare", submission=names)
         elif len(names) > data.MOST_COMPARED:
             st.caption(f"At most {data.MOST_COMPARED} can be compared.")
-        data.link("These rows as a trade-off", "tradeoff", **filters.state())
+        data.link("These rows as a trade-off", "tradeoff", **filters.state("", "t_"))
 
 
 def _downloads(rows: pd.DataFrame, part: pd.DataFrame, columns: list[str]) -> None:

@@ -13,6 +13,7 @@ from leaderboard.columns import COLUMNS
 from leaderboard.points import Points
 
 NAME = "tradeoff"
+PREFIX = "t_"
 X, Y = "bytes", "value"
 CHOICE = 260
 FIRST_SELECTED = "selected when the trade-off was opened"
@@ -20,13 +21,14 @@ FIRST_SELECTED = "selected when the trade-off was opened"
 
 def main() -> None:
     """The page."""
+    data.restore(NAME)
     board = data.board()
     st.title("Trade-off")
     theme.problems(board)
     if board.rows.empty:
         theme.nothing(board)
         return
-    rows = filters.filtered(board.rows)
+    rows = filters.filtered(board.rows, NAME, PREFIX)
     if rows.empty:
         st.info("No record passes these filters. Take one of them away.")
         return
@@ -55,7 +57,7 @@ def _task(board: Board, rows: pd.DataFrame) -> None:
     st.text(points.describe(drawn))
     _as_table(drawn)
     st.text("\n".join(table.facts(described)))
-    data.link("These rows as a table", "leaderboard", **filters.state())
+    data.link("These rows as a table", "leaderboard", **filters.state(PREFIX, ""))
 
 
 def _axis(label: str, key: str, default: str, offered: list[str]) -> str | None:
@@ -101,9 +103,9 @@ def _as_table(drawn: Points) -> None:
     """The chart's numbers, for those who cannot or do not want to see it."""
     with st.expander("The chart as a table"):
         shown = points.thinned(drawn).sort_values(["on_line", "x"], ascending=[False, True])
-        labels = {"x": drawn.title("x"), "y": drawn.title("y")}
-        for axis, name in (("x", drawn.x), ("y", drawn.y)):
-            labels |= {f"{axis}_low": f"{COLUMNS[name].label}, low", f"{axis}_high": f"{COLUMNS[name].label}, high"}
+        labels = {"x": f"across: {drawn.title('x')}", "y": f"up: {drawn.title('y')}"}
+        for axis, said in (("x", "across"), ("y", "up")):
+            labels |= {f"{axis}_low": f"{said}: low", f"{axis}_high": f"{said}: high"}
         columns = ["submission", "x", "x_low", "x_high", "y", "y_low", "y_high", "on_line", "parent", "family"]
         kept = [name for name in columns if shown[name].notna().any()]
         st.dataframe(

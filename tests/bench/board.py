@@ -10,7 +10,7 @@ board`` in a process of its own. Measured, all in seconds of the wall clock:
     table_s         the same for a later visitor with a fresh browser, which has nothing cached
     filter_s        from Enter in the search box until the table's summary has changed
     wire_data_mb    what the server sends to the page before the table stands: WebSocket frames
-    wire_static_mb  the page's own scripts, fonts and styles, as transferred; the same for every store, cached afterwards
+    wire_static_mb  the page's own scripts, fonts and styles, as transferred; cached afterwards
     rss_gb          the server's resident memory at the end
 
 Needs the extra ``board``, playwright and a Chromium (``$CHROMIUM``, else /usr/bin/chromium).
