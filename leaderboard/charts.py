@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -22,7 +23,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 PLOT, CHARACTER, LINE, OFFSETS = (560, 260), 6, 12, (-9, 11, -22, 24)
 
 
-def trade_off(drawn: Points, title: str, selected: Sequence[str] = ()) -> alt.LayerChart:
+def trade_off(drawn: Points, title: str, selected: Sequence[str] = ()) -> alt.LayerChart | alt.FacetChart:
     """Points with their intervals, the Pareto step line, lines from child to parent, curves of operating points.
 
     Args:
@@ -61,7 +62,7 @@ def _frame(drawn: Points, selected: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _axis(drawn: Points, axis: str, frame: pd.DataFrame) -> alt.X | alt.Y:
+def _axis(drawn: Points, axis: str, frame: pd.DataFrame) -> Any:
     ends = pd.concat([frame[axis], frame[f"{axis}_low"], frame[f"{axis}_high"]]).dropna()
     name = drawn.x if axis == "x" else drawn.y
     log = is_log(ends)
@@ -102,7 +103,7 @@ def _line(drawn: Points, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     best = drawn.frame.loc[drawn.frame["on_line"], ["x", "y"]].drop_duplicates()
     if best.empty:
         return []
-    step = "step-after" if drawn.better[0] == "lower" else "step-before"
+    step: Literal["step-after", "step-before"] = "step-after" if drawn.better[0] == "lower" else "step-before"
     return [alt.Chart(best).mark_line(interpolate=step, color=GREY, strokeWidth=2).encode(x=x, y=y, order="x:Q")]
 
 
@@ -114,7 +115,7 @@ def _intervals(frame: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
             continue
         have = have[["family", "x", "y", f"{axis}_low", f"{axis}_high"]]
         rule = alt.Chart(have).mark_rule(strokeWidth=2, opacity=0.6)
-        ends = {axis: (y if axis == "y" else x).copy(), f"{axis}2": f"{axis}_high:Q"}
+        ends: dict[str, Any] = {axis: (y if axis == "y" else x).copy(), f"{axis}2": f"{axis}_high:Q"}
         ends[axis].shorthand = f"{axis}_low:Q"
         layers.append(rule.encode(**{"x": x, "y": y, "color": _colour(frame), **ends}))
     return layers
@@ -124,11 +125,13 @@ def _marks(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
     click = alt.selection_point(
         name=SELECTION, fields=["submission"], value=[{"submission": name} for name in selected]
     )
-    shape = alt.Shape("format:N", title="format", legend=alt.Legend(symbolFillColor=GREY, symbolStrokeColor=GREY))
+    shape = alt.Shape(
+        "format:N", title="format", legend=alt.Legend(symbolFillColor=GREY, symbolStrokeColor=GREY, orient="bottom")
+    )
     formats = sorted(frame["format"].unique())
     columns = ["submission", "family", "format", "x", "y", "interval", "x_text", "y_text", "place"]
-    base = alt.Chart(frame[columns]).mark_point(size=110, filled=True)
-    return base.add_params(click).encode(
+    base: alt.Chart = alt.Chart(frame[columns]).mark_point(size=110, filled=True).add_params(click)
+    return base.encode(
         x=x,
         y=y,
         color=_colour(frame),
@@ -150,9 +153,9 @@ def _colour(frame: pd.DataFrame) -> alt.Color:
     colours = [PALETTE[i % len(PALETTE)] for i in range(len(families))]
     if OTHER in set(frame["family"]):
         families, colours = [*families, OTHER], [*colours, GREY]
-    return alt.Color("family:N", title="family", sort=families, legend=alt.Legend(symbolOpacity=1)).scale(
-        domain=families, range=colours
-    )
+    return alt.Color(
+        "family:N", title="family", sort=families, legend=alt.Legend(symbolOpacity=1, orient="bottom")
+    ).scale(domain=families, range=colours)
 
 
 def _names(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Sequence[str]) -> list[alt.Chart]:
