@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from suite import index
+from suite import index, rankings
 from suite.errors import InfrastructureError, InputError
 from suite.store import Store
 from suite.task import AnyTask
@@ -29,6 +29,7 @@ def serve(store: Store, port: int, tasks: Mapping[str, AnyTask], announce: Calla
     if find_spec("streamlit") is None:
         raise InputError("the board needs an extra: pip install 'hallmark-bench[board]'")
     index.refresh(store, tasks)
+    rankings.refresh(store, tasks, announce)
     spec = find_spec("leaderboard")
     if spec is None or spec.origin is None:
         raise InfrastructureError("the package leaderboard is not installed; install hallmark-bench again")

@@ -37,6 +37,7 @@ ALLOWED = {
     "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model", "suite.overlay"),
     "suite.store": ("suite.errors", "suite.disk", "suite.record", "suite.outcomes"),
     "suite.disk": ("suite.errors",),
+    "suite.entry": ("suite.record",),
     "suite.engine": ("suite.errors", "suite.data", "suite.metrics", "suite.model", "suite.engine"),
     "suite.formats": (
         *("suite.errors", "suite.manifest", "suite.model", "suite.files", "suite.formats", "suite.fakes"),
@@ -54,7 +55,8 @@ ALLOWED = {
     "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
-        *("suite.check", "suite.queue", "suite.errors", "suite.index", "suite.metrics.probit", "leaderboard"),
+        *("suite.check", "suite.queue", "suite.errors", "suite.index", "suite.entry", "suite.rankings"),
+        *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
     ),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from support import REPOSITORY
 
-from suite import record
+from suite import index, record
 from suite.store import Store
 
 TEMPLATE = json.loads((REPOSITORY / "tests" / "fixtures" / "record.json").read_text())
@@ -62,10 +62,10 @@ def describe(root: Path, task: str = "digits", primary: str = "accuracy", **more
 
 def compare(root: Path, stem: str, metric: str = "accuracy", **change: Any) -> None:
     """Put a paired difference into the index."""
-    path = root / ".index" / "paired.json"
-    path.parent.mkdir(exist_ok=True)
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**known, stem: {"parent": "x", "differences": {metric: change}}}))
+    store = Store(root)
+    known = index.read(store)
+    entry = {"parent": "x", "differences": {metric: {"method": "bootstrap", "n": 100, "n_clusters": 100, **change}}}
+    index._write(index.path(store), index._as_table({**known, stem: entry}))
 
 
 def family(root: Path) -> None:

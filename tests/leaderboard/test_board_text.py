@@ -4,10 +4,11 @@ import doctest
 
 import pytest
 
-from leaderboard import charts, text
+from leaderboard import board, charts, data, placing, points, text
+from leaderboard.columns import COLUMNS, DEFAULT
 
 
-@pytest.mark.parametrize("module", [text, charts])
+@pytest.mark.parametrize("module", [board, charts, data, placing, points, text])
 def test_the_examples_in_the_docstrings(module: object) -> None:
     failed, tried = doctest.testmod(module)  # type: ignore[arg-type]
     assert tried > 0
@@ -22,22 +23,7 @@ def test_sizes_in_steps_of_a_thousand(count: float, shown: str) -> None:
     assert text.size(count) == shown
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "better", "said"),
-    [
-        (0.1, 0.2, "higher", "better"),
-        (0.1, 0.2, "lower", "worse"),
-        (-0.2, -0.1, "higher", "worse"),
-        (0.0, 0.2, "higher", "unclear"),
-        (0.1, 0.2, None, None),
-        (None, 0.2, "higher", None),
-    ],
-)
-def test_the_verdict_follows_the_interval_and_the_direction(
-    low: float | None, high: float | None, better: str | None, said: str | None
-) -> None:
-    assert text.verdict(low, high, better) == said
-
-
-def test_labels_fit_a_column() -> None:
-    assert all(column.label and len(column.label) <= 18 and column.help for column in text.COLUMNS.values())
+def test_labels_fit_a_column_and_differ() -> None:
+    assert all(column.label and len(column.label) <= 18 and column.help for column in COLUMNS.values())
+    assert len({column.label for column in COLUMNS.values()}) == len(COLUMNS)  # the URL names columns by their labels
+    assert set(DEFAULT) <= set(COLUMNS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,11 +113,11 @@ def test_the_index_holds_the_differences_and_follows_new_records(hallmark: Hallm
     hallmark("run", Path("subs/b-parent"), "-t", "digits", "--again")
     again = index.read(store)
     assert again[stem]["parent"] != found[stem]["parent"]
-    path = Path("results/.index/paired.json")
+    path = Path("results/.index/paired.parquet")
     path.write_text("{")
     assert index.read(store) == {}
-    assert index.refresh(store, TASKS) == again
-    assert json.loads(path.read_text()) == again
+    assert index.refresh(store, TASKS) == again == index.read(store)
+    assert index.differences(store, stem) == again[stem]
 
 
 def test_the_board_needs_a_folder(hallmark: Hallmark) -> None:

@@ -1,0 +1,34 @@
+"""Matrix: models by tasks, with means by a stated rule. Pure, no Streamlit."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+RULE = (
+    "Mean retention: the plain mean of value / parent's value over the tasks where the model and its parent both have "
+    "one; missing cells are left out, never counted as 0, and 'of tasks' says how many went in. Means over different "
+    "tasks do not compare. A cell is the newest record on any machine that passes the filters."
+)
+FEWEST_TASKS, MOST_TASKS = 2, 40
+MEAN, COUNTED = "mean retention", "of tasks"
+
+
+def by_task(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a model, in family order: submission, mean retention, of tasks ("2 of 3"), then a column a task.
+
+    Args:
+        rows: of the board, at least one.
+    """
+    newest = rows.sort_values("started", kind="stable").drop_duplicates(["submission", "task"], keep="last")
+    newest = newest.assign(task=newest["task"].astype("str"))
+    tasks = newest["task"].value_counts().index[:MOST_TASKS]
+    newest = newest[newest["task"].isin(tasks)]
+    values = newest.pivot(index="submission", columns="task", values="value")
+    retained = newest.pivot(index="submission", columns="task", values="retention")
+    counted = retained.notna().sum(axis=1)
+    means = pd.DataFrame(
+        {MEAN: retained.mean(axis=1), COUNTED: [f"{n} of {len(tasks)}" for n in counted]}, index=retained.index
+    )
+    out = means.join(values[sorted(tasks)])
+    order = newest.drop_duplicates("submission").set_index("submission")["position"]
+    return out.loc[order.sort_values().index].reset_index()

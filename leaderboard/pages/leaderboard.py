@@ -1,0 +1,183 @@
+"""Leaderboard: every newest whole record in one table, children under their parents."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from leaderboard import data, filters, matrix, table, text, theme
+from leaderboard.board import Board
+from leaderboard.columns import COLUMNS, DEFAULT, NUMBERS
+
+NAME = "leaderboard"
+SORTS = (table.FAMILY, "submission", "task", "rank", *NUMBERS, "date")
+VIEWS = ("Results", "Models by tasks")
+ROWS_SEEN, ROW_PIXELS = 25, 35
+CHARACTER, CELL_PADDING, WIDEST = 6.9, 19, 360
+
+
+def main() -> None:
+    """The page."""
+    data.restore(NAME)
+    board = data.board()
+    st.title(text.TITLE)
+    st.markdown(text.SUBTITLE)
+    theme.problems(board)
+    if board.rows.empty:
+        theme.nothing(board)
+        return
+    rows = filters.filtered(board.rows, NAME)
+    if rows.empty:
+        st.info("No record passes these filters. Take one of them away.")
+        return
+    _uncompared(board, rows)
+    data.say_unknown("column", data.parameters("columns"), [column.label for column in COLUMNS.values()])
+    data.say_unknown("order", data.parameters("sort"), [_sort_label(name) for name in SORTS])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
+        choices = _choices() if view != VIEWS[1] else None
+    if choices is None:
+        _matrix(rows)
+    else:
+        _results(board, rows, *choices)
+    st.caption(text.LEGEND)
+    data.remember(NAME)
+
+
+def _uncompared(board: Board, rows: pd.DataFrame) -> None:
+    if not board.indexed and rows["parent"].notna().any():
+        st.info(text.NOT_INDEXED)
+        st.code(f"{text.BOARD_COMMAND} {shlex.quote(str(board.root))}", language="bash")
+
+
+def _results(board: Board, rows: pd.DataFrame, columns: list[str], by: str, ascending: bool) -> None:
+    rows = table.ordered(rows, by, ascending)
+    number = _page_number(rows)
+    part = table.page(rows, number)
+    _summary(board, rows, part, number)
+    depths = table.depths(part, rows, board.parents) if by == table.FAMILY else None
+    shown = table.shown(part, columns, depths)
+    names = list(part["submission"])
+    event = st.dataframe(
+        shown,
+        hide_index=True,
+        height=(min(len(shown), ROWS_SEEN) + 1) * ROW_PIXELS + 3,
+        column_config={name: _look(name, shown[name]) for name in shown},
+        placeholder=text.MISSING,
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": _selected(names)}},
+        key=f"rows {number} {by} {ascending} {hash(tuple(names))}",
+        alt="Results of models: one row a model, task, machine and device",
+    )
+    _downloads(rows, part, columns)
+    _chosen(list(dict.fromkeys(names[row] for row in event["selection"]["rows"])))
+
+
+def _sort_label(name: str) -> str:
+    return COLUMNS[name].label if name in COLUMNS else name
+
+
+def _choices() -> tuple[list[str], str, bool]:
+    """Columns in their order, the column to sort by, and whether the smallest comes first."""
+    by = st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=200, format_func=_sort_label)
+    ascending = st.toggle("Smallest first", key="ascending", bind="query-params", disabled=by == table.FAMILY)
+    with st.popover("Columns"):
+        columns = st.multiselect(
+            "Columns", list(COLUMNS), default=list(DEFAULT), key="columns", bind="query-params",
+            format_func=lambda name: COLUMNS[name].label, width=560,
+        )  # fmt: skip
+    wanted = set(columns) | {"submission"}
+    return [name for name in COLUMNS if name in wanted], str(by), bool(ascending)
+
+
+def _page_number(rows: pd.DataFrame) -> int:
+    """Which page is shown; the state of the widget below the table stands for it."""
+    count = table.pages(rows)
+    if count == 1:
+        return 1
+    return min(int(st.pagination(count, key="page", bind="query-params")), count)
+
+
+def _summary(board: Board, rows: pd.DataFrame, part: pd.DataFrame, number: int) -> None:
+    counts = {"model": "submission", "task": "task", "machine": "machine"}
+    said = ", ".join(text.count(rows[column].nunique(), noun) for noun, column in counts.items())
+    first = (number - 1) * table.PAGE_ROWS + 1
+    whole = len(part) == len(rows)
+    said += "" if whole else f"; showing rows {first:,} to {first + len(part) - 1:,} of {len(rows):,}"
+    said += f"; newest record of {rows['date'].astype('str').max()}"
+    if board.limited:
+        said += f"; {text.count(board.limited, 'record')} of a part of a task left out"
+    st.text(said)
+
+
+def _look(name: str, cells: pd.Series) -> Any:
+    """Fixed widths: fitted by the browser, a column keeps the width of the first view and cuts what a filter brings."""
+    formats = {"number": "%.4g", "signed": "%+.3g", "bytes": "bytes", "count": "localized"}
+    column = COLUMNS[name]
+    longest = max((column.length(value) for value in cells.dropna()), default=0)
+    width = int(max(longest, len(column.label)) * CHARACTER) + CELL_PADDING
+    width = min(width, WIDEST)
+    if column.look == "text":
+        return st.column_config.TextColumn(column.label, help=column.help, width=width, pinned=name == "submission")
+    return st.column_config.NumberColumn(column.label, help=column.help, width=width, format=formats[column.look])
+
+
+def _selected(names: list[str]) -> list[int]:
+    """Rows to select at first: those of the submissions that the URL names."""
+    wanted = data.parameters("selected")
+    return [names.index(name) for name in wanted if name in names]
+
+
+def _chosen(names: list[str]) -> None:
+    """What can be done with the selected models; the selection goes into the URL."""
+    if names != data.parameters("selected"):
+        if names:
+            st.query_params["selected"] = names
+        else:
+            st.query_params.pop("selected", None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not names:
+            st.caption("Select rows (leftmost cells) to open a model, or two to four to compare them.")
+        for name in names[: data.MOST_COMPARED]:
+            data.link(name, "model", submission=name)
+        if 1 < len(names) <= data.MOST_COMPARED:
+            data.link("Compare them", "compare", submission=names)
+        elif len(names) > data.MOST_COMPARED:
+            st.caption(f"At most {data.MOST_COMPARED} can be compared.")
+        data.link("These rows as a trade-off", "tradeoff", **filters.state("", "t_"))
+
+
+def _downloads(rows: pd.DataFrame, part: pd.DataFrame, columns: list[str]) -> None:
+    """Made only when clicked. With several pages, the page on the screen or all rows."""
+    offers = [("", part)] if len(part) == len(rows) else [(" (this page)", part), (f" (all {len(rows):,})", rows)]
+    with st.container(horizontal=True):
+        for said, frame in offers:
+            for label, suffix, mime, make in (
+                ("CSV", "csv", "text/csv", table.to_csv),
+                ("JSON", "json", "application/json", table.to_json),
+            ):
+                st.download_button(
+                    f"Download {label}{said}", partial(make, frame, columns), f"hallmark-leaderboard.{suffix}", mime,
+                    on_click="ignore", key=f"{label}{said}",
+                )  # fmt: skip
+
+
+def _matrix(rows: pd.DataFrame) -> None:
+    found = matrix.by_task(rows)
+    number = _page_number(found)
+    st.text(f"{text.count(len(found), 'model')} by {text.count(rows['task'].nunique(), 'task')}")
+    shown = table.page(found, number)
+    st.dataframe(shown, hide_index=True, placeholder=text.MISSING, alt="Models by tasks: the primary metric of each")
+    st.download_button(
+        "Download CSV", lambda: found.to_csv(index=False).encode(), "hallmark-models.csv", "text/csv", on_click="ignore"
+    )
+    st.caption(matrix.RULE)
+
+
+if __name__ == "__main__":
+    main()

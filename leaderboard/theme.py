@@ -1,0 +1,37 @@
+"""What all pages share: colours that everybody can tell apart, and what to say when something is missing or broken."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from leaderboard import text
+from leaderboard.board import Board
+
+# Okabe and Ito's colours that stand out on white and on black alike
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+GREY = "#888888"
+PROBLEMS_SHOWN = 20
+
+
+def problems(board: Board) -> None:
+    """Say which files cannot be read, and why; the rest is shown."""
+    if not board.problems:
+        return
+    st.warning(f"{text.count(len(board.problems), 'file')} cannot be read; the rest is shown.")
+    with st.expander("Which ones, and why"):
+        for problem in board.problems[:PROBLEMS_SHOWN]:
+            st.text(problem)
+        if len(board.problems) > PROBLEMS_SHOWN:
+            st.text(f"and {len(board.problems) - PROBLEMS_SHOWN} more: hallmark verify")
+
+
+def nothing(board: Board) -> None:
+    """Say that there is nothing to show, and what to type."""
+    if not board.root.is_dir():
+        st.info("There is no folder of results here yet. Score something first:")
+    elif board.limited:
+        st.info(f"Only parts of tasks were scored ({text.count(board.limited, 'record')} with --limit). Next:")
+    else:
+        st.info("The folder of results holds no records yet. Score something first:")
+    st.code(text.NEXT_COMMAND, language="bash")
+    st.text(f"Folder: {board.root.absolute()}")
