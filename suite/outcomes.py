@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GROUP_PREFIX = "group."
 ITEM, CLUSTER = "item", "cluster"
+CALL_SECONDS = "call_seconds"  # of outcomes that are timings
 
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

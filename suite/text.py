@@ -118,6 +118,7 @@ def headline(record: Record) -> str:
         f"limit {record.limit}" if record.limit else "",
         "generated data" if record.generated_data else "",
         record.source if record.source != "measured" else "",
+        f"CONTENDED: {record.contended}; not ranked" if record.contended else "",
         *record.provenance.notes,
     ]
     extra = "".join(f", {note}" for note in notes if note)

@@ -88,6 +88,7 @@ class Unit:
         machine: where it will run.
         options: how.
         parent: its parent, where the task asks both.
+        alone: why a task that times a model has no parent beside it; empty if there is one.
     """
 
     prepared: Prepared
@@ -95,6 +96,7 @@ class Unit:
     machine: Machine
     options: Options
     parent: Prepared | None = None
+    alone: str = ""
 
     @property
     def context(self) -> int | None:
@@ -236,7 +238,7 @@ def units(
                     raise
                 passed_over(f"{task.name}: {error}")
                 continue
-            found.append(Unit(prepared, task, here, options, parent))
+            found.append(Unit(prepared, task, here, options, parent, _alone(prepared) if task.timed else ""))
     return found
 
 
@@ -262,15 +264,29 @@ def _of_another_kind(prepared: Prepared, task: AnyTask) -> str | None:
     return None
 
 
+def _alone(prepared: Prepared) -> str:
+    """Why a model is not timed beside its parent; empty if it is."""
+    manifest, parent = prepared.submission.manifest, prepared.submission.parent()
+    if parent is None:
+        return "it has no parent"
+    if parent.manifest.format != manifest.format:
+        return (
+            f"its parent {parent.name} runs in another runtime ({parent.manifest.format} against {manifest.format}): "
+            f"their ratio would be of runtimes; give the parent in the format {manifest.format}"
+        )
+    return ""
+
+
 def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
     """The parent, where the task asks it too, once model, parent and data are known to fit the task."""
     manifest = prepared.submission.manifest
     why = task.misfit(manifest, prepared.description.signature)
     if why:
         raise InputError(f"{manifest.name} does not fit task {task.name!r}: {why}")
-    above = prepared.submission.parent() if task.beside_parent else None
+    together = task.beside_parent or (task.timed and not _alone(prepared))
+    above = prepared.submission.parent() if together else None
     parent = None if above is None else prepare(above)
-    different = None if parent is None else beside.other_tokens(prepared.weights, parent.weights)
+    different = None if parent is None or task.timed else beside.other_tokens(prepared.weights, parent.weights)
     if different:
         raise InputError(f"{manifest.name} does not fit task {task.name!r}: {different}")
     absent = [name for name in task.packages if _version(name) == "absent"]

@@ -1,0 +1,275 @@
+"""Speed, memory, energy and use of the machine, from raw samples of timed calls.
+
+Outcome columns of one item, the lists with one entry a call that was timed in one burst (see `tasks.efficiency`):
+
+    scenario            what was called
+    call_seconds        wall time of each call of the model;  parent_call_seconds: of its parent, in the next burst
+    call_cpu_seconds    processor time of all threads of the process in each call
+    first_seconds       language: from the start to the first new token;  last_seconds: to the last one
+    batch, units        items of a call, and what one item counts for the throughput (tokens of a prompt, or 1)
+    threads, cores      that the runtime was given, and that the machine has
+    load                the machine's 1-minute load average at the end of the burst
+    alone               why there is no parent beside it; empty if there is one
+
+A ratio is taken pair by pair: the median call of a burst over the median call of the parent's burst next to it; the
+number is the median over pairs and its interval resamples pairs. Below 1 is faster than the parent. Quantiles are of
+all kept calls: the smallest time that at least that share does not exceed (``averaged_inverted_cdf`` of NumPy).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import Undefined
+from suite.metrics.base import Columns, Metric
+
+CONTENDED_WALL = 1.25  # wall time over processor time and the threads that the model keeps busy
+CONTENDED_LOAD = 0.5  # load average beyond the model's own threads, in cores
+
+Floats = NDArray[np.float64]
+Whole = Callable[[Columns], float]
+_ONE = "one reading of one process: no interval"
+
+
+def _flat(columns: Columns, name: str) -> Floats:
+    parts = [np.asarray(part, dtype=np.float64) for part in columns[name]]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _medians(columns: Columns, name: str) -> Floats:
+    return np.array([np.median(part) if len(part) else np.nan for part in columns[name]])
+
+
+def quantile(level: float, name: str = "call_seconds") -> Whole:
+    """A quantile of all kept calls, s."""
+    return lambda columns: float(np.quantile(_some(_flat(columns, name)), level, method="averaged_inverted_cdf"))
+
+
+def _some(values: Floats) -> Floats:
+    if not len(values):
+        raise Undefined("nothing was read")
+    return values
+
+
+def _pair_ratio(own: Callable[[Columns, str], Floats]) -> Whole:
+    """The median over pairs of (the model's value / its parent's)."""
+
+    def whole(columns: Columns) -> float:
+        alone = str(columns["alone"][0])
+        if alone:
+            raise Undefined(alone)
+        return float(np.median(own(columns, "") / own(columns, "parent_")))
+
+    return whole
+
+
+def _call(columns: Columns, side: str) -> Floats:
+    return _medians(columns, f"{side}call_seconds")
+
+
+def _token(columns: Columns, side: str) -> Floats:
+    """Median seconds a new token after the first, by burst."""
+    firsts, lasts = columns[f"{side}first_seconds"], columns[f"{side}last_seconds"]
+    spans = [np.median(np.asarray(b) - np.asarray(a)) if len(a) else np.nan for a, b in zip(firsts, lasts, strict=True)]
+    found: Floats = np.array(spans) / (columns["new"] - 1)
+    if not np.isfinite(found).all():
+        raise Undefined("this runtime does not say when each token came")
+    return found
+
+
+def _rate(columns: Columns, side: str) -> Floats:
+    """Items, or tokens, a second, by burst."""
+    rate: Floats = columns[f"{side}batch"] * columns["units"] / _call(columns, side)
+    return rate
+
+
+def contention(columns: Columns) -> float:
+    """Median wall time over (processor time / threads in use); about 1 on a quiet machine, 2 where half was waited.
+
+    Threads in use: the most that any call kept busy (processor over wall time), at least 1, at most those given; a
+    model that cannot use all its threads is not taken for one that waits.
+    """
+    wall, cpu = _some(_flat(columns, "call_seconds")), _flat(columns, "call_cpu_seconds")
+    known = (wall > 0) & (cpu > 0)
+    if not known.any():
+        raise Undefined("calls too short for the processor's clock")
+    busy = np.clip(np.max(cpu[known] / wall[known]), 1.0, float(np.max(columns["threads"])))
+    return float(np.median(wall[known] * busy / cpu[known]))
+
+
+def contended(columns: Columns) -> str | None:
+    """Why timings are not to be ranked: wall time above 1.25 x processor time / threads in use, or a load average of
+    more than half the cores beyond the model's own threads. None on a quiet machine.
+    """  # noqa: D205 - the rule in one sentence
+    try:
+        waited, load = _waited(columns), _load(columns)
+    except Undefined:
+        return None
+    limit = float(np.max(columns["threads"]) + CONTENDED_LOAD * np.max(columns["cores"]))
+    if waited > CONTENDED_WALL:
+        return f"a call took {waited:.2f} x its processor time / threads in use, more than {CONTENDED_WALL}"
+    return f"the load average was {load:.1f}, more than {limit:.1f}" if load > limit else None
+
+
+def _waited(columns: Columns) -> float:
+    """`contention` of the scenario where it is largest."""
+    found = []
+    for scenario in np.unique(columns["scenario"][columns["threads"] > 0]):
+        with contextlib.suppress(Undefined):
+            here = columns["scenario"] == scenario
+            found.append(contention({name: columns[name][here] for name in _WAITING}))
+    return float(_some(np.array(found)).max())
+
+
+def _load(columns: Columns) -> float:
+    return float(np.median(_some(columns["load"][columns["threads"] > 0])))
+
+
+def _metric(name: str, scenario: str, whole: Whole, needs: Sequence[str], **facts: Any) -> Metric:
+    stated: dict[str, Any] = {"unit": "s", "higher_is_better": False, "bounds": (0.0, None)} | facts
+    return Metric(
+        name=f"{name}[scenario={scenario}]",
+        needs=tuple(needs),
+        whole=whole,
+        where=(("scenario", scenario),),
+        prepare=lambda columns: columns,
+        undefined="not timed: the scenario needs more tokens than the context of the model, or of its parent, holds",
+        **stated,
+    )
+
+
+_WAITING = ("call_seconds", "call_cpu_seconds", "threads")
+_PAIRS = "median over pairs of bursts that took turns with the parent's; below 1 is faster than the parent"
+_SINGLE = "MLPerf Inference, single stream"
+_BESIDE = ("call_seconds", "parent_call_seconds", "alone")
+_TOKENS = ("first_seconds", "last_seconds", "parent_first_seconds", "parent_last_seconds", "new", "alone")
+
+
+def single_stream(scenario: str) -> tuple[Metric, ...]:
+    """Ratio to the parent, percentiles and processor time of one call after the other."""
+    times = [(f"latency_p{p}_s", quantile(p / 100), "call_seconds") for p in (50, 90, 99)]
+    times.append(("cpu_s", quantile(0.5, "call_cpu_seconds"), "call_cpu_seconds"))
+    ratio = _metric("latency_ratio", scenario, _pair_ratio(_call), _BESIDE, unit="", reference=_PAIRS)
+    return ratio, *(_metric(name, scenario, whole, (column,), reference=_SINGLE) for name, whole, column in times)
+
+
+def decoding(scenario: str) -> tuple[Metric, ...]:
+    """Time to the first token, and per token after it (MLPerf's TTFT and TPOT)."""
+    return (
+        _metric("time_per_token_ratio", scenario, _pair_ratio(_token), _TOKENS, unit="", reference=_PAIRS),
+        _metric("time_per_token_s", scenario, lambda c: float(np.median(_token(c, ""))),
+                ("first_seconds", "last_seconds", "new"), reference="MLPerf Inference, TPOT: median"),
+        _metric("time_to_first_token_s", scenario, quantile(0.5, "first_seconds"),
+                ("first_seconds",), reference="MLPerf Inference, TTFT: median"),
+    )  # fmt: skip
+
+
+def offline(scenario: str, unit: str) -> tuple[Metric, ...]:
+    """Throughput at the largest batch within the caps, its ratio to the parent's (above 1 is faster), and the batch."""
+    needs = (*_BESIDE, "batch", "parent_batch", "units")
+    up: dict[str, Any] = {"higher_is_better": True, "reference": "MLPerf Inference, offline: median over bursts"}
+    return (
+        _metric("throughput_ratio", scenario, _pair_ratio(_rate), needs, unit="", **up),
+        _metric("throughput_per_s", scenario, lambda c: float(np.median(_rate(c, ""))), needs, unit=unit, **up),
+        _metric("batch", scenario, lambda c: float(np.median(c["batch"])), ("batch",), unit="",
+                **(up | {"reference": "largest power of two within 1 GiB and 1 s a call, at most 64"})),
+    )  # fmt: skip
+
+
+def busy() -> tuple[Metric, ...]:
+    """How far the machine was busy with something else, over all that was timed."""
+    facts: dict[str, Any] = {"unit": "", "higher_is_better": False, "bounds": (0.0, None)}
+    facts["no_interval"] = "a description of the run, not of the model"
+    return (
+        Metric(name="wall_over_cpu", needs=(*_WAITING, "scenario"), whole=_waited,
+               reference="wall time x threads in use / processor time, where it is largest; 1 on a quiet machine",
+               **facts),
+        Metric(name="load_average", needs=("load", "threads"), whole=_load,
+               reference="median of getloadavg(3), 1 minute", **facts),
+    )  # fmt: skip
+
+
+def memory() -> tuple[Metric, ...]:
+    """What the model adds to its process: after the load, and after two forwards, whole and by kind of page."""
+    how = "Linux /proc/self/status after clear_refs 5, above what the process held before the model"
+    parts = [(f"memory_{part}_bytes[after={stage}]", f"{stage}_{part}", how)
+             for stage in ("load", "forward") for part in ("peak", "anon", "file")]  # fmt: skip
+    parts += [
+        ("held_bytes", "held", "distinct storages of all live torch tensors after two forwards"),
+        ("gpu_allocated_bytes", "cuda_allocated", "torch.cuda.max_memory_allocated over two forwards"),
+        ("gpu_reserved_bytes", "cuda_reserved", "torch.cuda.max_memory_reserved"),
+    ]
+    return tuple(_whole_run(name, column, "memory", ref, unit="B") for name, column, ref in parts)
+
+
+def energy() -> tuple[Metric, ...]:
+    """Joules of one item above the idle machine's, and watts of the idle machine."""
+
+    def joules(columns: Columns) -> float:
+        used, took, idle, items = (_metered(columns, name)
+                                   for name in ("energy_j", "energy_s", "idle_w", "energy_items"))  # fmt: skip
+        return float(np.median((used - idle * took) / items))
+
+    needs = ("energy_j", "energy_s", "idle_w", "energy_items", "energy_reason")
+    how = "counters (RAPL, NVML or a meter) over a window of 10 s or more, the idle power of as long a rest subtracted"
+    return (
+        replace(_whole_run("energy_per_item_j", "energy_j", "energy", how, unit="J"), whole=joules, needs=needs,
+                bounds=(None, None)),
+        replace(_whole_run("idle_power_w", "idle_w", "energy", "the same counters at rest", unit="W"),
+                whole=lambda c: float(np.median(_metered(c, "idle_w"))), needs=("idle_w", "energy_reason")),
+    )  # fmt: skip
+
+
+def _metered(columns: Columns, name: str) -> Floats:
+    why = str(columns["energy_reason"][0])
+    if why:
+        raise Undefined(why)
+    return _some(_flat(columns, name))
+
+
+def bandwidth_used(scenario: str) -> Metric:
+    """MBU: bytes of the weights over the time per token, as a share of the machine's measured bandwidth.
+
+    The weights as the runtime holds them, else as the file stores them. Keys and values are left out, and all of an
+    embedding table counts although a token reads one row of it.
+    """
+
+    def whole(columns: Columns) -> float:
+        rate = _some(_flat(columns, "read_bytes")) / np.median(_token(columns, ""))
+        return float(np.median(rate) / np.median(_peak(columns, "peak_bandwidth")))
+
+    needs = ("first_seconds", "last_seconds", "new", "read_bytes", "peak_bandwidth")
+    how = "bytes of the weights per token / measured triad bandwidth; keys and values left out"
+    return _metric("mbu", scenario, whole, needs, unit="", higher_is_better=True, reference=how)
+
+
+def peak_share(scenario: str) -> Metric:
+    """FLOP/s of a prefill, or of a vision forward, as a share of the machine's measured float32 peak."""
+
+    def whole(columns: Columns) -> float:
+        counted = _flat(columns, "flops")
+        if not len(counted):
+            raise Undefined("neither this runtime nor the parent's says how many operations a call has")
+        return float(np.median(counted) / np.median(_call(columns, "")) / np.median(_peak(columns, "peak_flops")))
+
+    needs = ("call_seconds", "flops", "peak_flops")
+    how = "operations of the dense graph (torch FlopCounterMode) per s / measured float32 FLOP/s"
+    return _metric("peak_share", scenario, whole, needs, unit="", higher_is_better=True, reference=how)
+
+
+def _peak(columns: Columns, name: str) -> Floats:
+    found = _flat(columns, name)
+    if not len(found):
+        raise Undefined("the machine's peaks were not measured; run hallmark machine --measure")
+    return found
+
+
+def _whole_run(name: str, column: str, scenario: str, reference: str, **facts: Any) -> Metric:
+    made = _metric(name, scenario, quantile(0.5, column), (column,), no_interval=_ONE, reference=reference, **facts)
+    return replace(made, name=name, undefined="nothing was read")
