@@ -270,10 +270,8 @@ def _alone(prepared: Prepared) -> str:
     if parent is None:
         return "it has no parent"
     if parent.manifest.format != manifest.format:
-        return (
-            f"its parent {parent.name} runs in another runtime ({parent.manifest.format} against {manifest.format}): "
-            f"their ratio would be of runtimes; give the parent in the format {manifest.format}"
-        )
+        runtimes = f"{parent.manifest.format} against {manifest.format}"
+        return f"its parent runs in another runtime ({runtimes}); give the parent in the format {manifest.format}"
     return ""
 
 

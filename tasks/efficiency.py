@@ -17,7 +17,7 @@ import numpy as np
 from suite.data import Dataset
 from suite.errors import UnitError
 from suite.manifest import Inputs, Kind, Manifest, canonical_json
-from suite.metrics import timing
+from suite.metrics import contention, timing
 from suite.metrics.base import Columns, Metric
 from suite.model import Signature, common_context
 from suite.task import Example, Marks, Row, Task, Timed
@@ -99,7 +99,7 @@ class Efficiency(Task[Models]):
         return columns
 
     def marks(self, columns: Columns) -> Marks:
-        """Contention by `suite.metrics.timing.contended`, the source of the energy, and whether weights expand."""
+        """Contention by `suite.metrics.contention.contended`, the source of the energy, and whether weights expand."""
         metered = [str(source) for source in columns["energy_source"] if source]
         held, stored = (np.concatenate([np.ravel(part) for part in columns[name]]) for name in ("held", "stored"))
         notes = []
@@ -109,7 +109,7 @@ class Efficiency(Task[Models]):
         unstable = sorted({str(s) for s, ok in zip(columns["scenario"], columns["stable"], strict=True) if not ok}
                           - {MEMORY, ENERGY})  # fmt: skip
         notes += [f"never stable while warming up: {', '.join(unstable)}"] if unstable else []
-        return Marks(timing.contended(columns), metered[0] if metered else None, tuple(notes))
+        return Marks(contention.contended(columns), metered[0] if metered else None, tuple(notes))
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Vision: some size of its input is fixed neither by manifest nor by file."""
@@ -167,7 +167,7 @@ def _metrics(scenarios: Sequence[Scenario], unit: str) -> tuple[Metric, ...]:
         found += timing.single_stream(scenario.name)
         found += [*timing.decoding(scenario.name), timing.bandwidth_used(scenario.name)] if scenario.new else []
         found += [] if scenario.new else [timing.peak_share(scenario.name)]
-    return (*found, *timing.memory(), *timing.energy(), *timing.busy())
+    return (*found, *timing.memory(), *timing.energy(), *contention.busy())
 
 
 LANGUAGE_SPEED = Language(LANGUAGE, "tokens/s")

@@ -18,7 +18,7 @@ all kept calls: the smallest time that at least that share does not exceed (``av
 
 from __future__ import annotations
 
-import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,29 +29,48 @@ from numpy.typing import NDArray
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric
 
-CONTENDED_WALL = 1.25  # wall time over processor time and the threads that the model keeps busy
-CONTENDED_LOAD = 0.5  # load average beyond the model's own threads, in cores
-
 Floats = NDArray[np.float64]
 Whole = Callable[[Columns], float]
 _ONE = "one reading of one process: no interval"
 
 
-def _flat(columns: Columns, name: str) -> Floats:
+def flat(columns: Columns, name: str) -> Floats:
     parts = [np.asarray(part, dtype=np.float64) for part in columns[name]]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _medians(columns: Columns, name: str) -> Floats:
-    return np.array([np.median(part) if len(part) else np.nan for part in columns[name]])
+    """The median of each burst; they themselves, where `_by_burst` has put them in the lists' place."""
+    values = columns[name]
+    if values.dtype != object and values.ndim == 1:
+        return np.asarray(values, dtype=np.float64)
+    return np.array([np.median(part) if len(part) else np.nan for part in values])
+
+
+def _by_burst(columns: Columns) -> Columns:
+    """Medians in the place of the lists, taken once and not for every resample."""
+    return {**columns, **{f"{side}call_seconds": _call(columns, side) for side in _SIDES}}
+
+
+def _by_token(columns: Columns) -> Columns:
+    """Seconds from first to last token, by burst, in the place of both lists."""
+    spans = {f"{side}last_seconds": _spans(columns, side) for side in _SIDES}
+    return {**columns, **spans, **{f"{side}first_seconds": np.zeros(len(columns["new"])) for side in _SIDES}}
 
 
 def quantile(level: float, name: str = "call_seconds") -> Whole:
     """A quantile of all kept calls, s."""
-    return lambda columns: float(np.quantile(_some(_flat(columns, name)), level, method="averaged_inverted_cdf"))
+
+    def whole(columns: Columns) -> float:
+        values = some(flat(columns, name))
+        place = level * len(values)
+        ends = (max(0, math.ceil(place) - 1), min(len(values) - 1, math.floor(place)))
+        return float(np.partition(values, ends)[list(ends)].mean())
+
+    return whole
 
 
-def _some(values: Floats) -> Floats:
+def some(values: Floats) -> Floats:
     if not len(values):
         raise Undefined("nothing was read")
     return values
@@ -75,12 +94,17 @@ def _call(columns: Columns, side: str) -> Floats:
 
 def _token(columns: Columns, side: str) -> Floats:
     """Median seconds a new token after the first, by burst."""
-    firsts, lasts = columns[f"{side}first_seconds"], columns[f"{side}last_seconds"]
-    spans = [np.median(np.asarray(b) - np.asarray(a)) if len(a) else np.nan for a, b in zip(firsts, lasts, strict=True)]
-    found: Floats = np.array(spans) / (columns["new"] - 1)
+    found: Floats = _spans(columns, side) / (columns["new"] - 1)
     if not np.isfinite(found).all():
         raise Undefined("this runtime does not say when each token came")
     return found
+
+
+def _spans(columns: Columns, side: str) -> Floats:
+    firsts, lasts = columns[f"{side}first_seconds"], columns[f"{side}last_seconds"]
+    if firsts.dtype != object and firsts.ndim == 1:
+        return np.asarray(lasts - firsts, dtype=np.float64)
+    return np.array([np.median(b - a) if len(a) else np.nan for a, b in zip(firsts, lasts, strict=True)])
 
 
 def _rate(columns: Columns, side: str) -> Floats:
@@ -89,62 +113,25 @@ def _rate(columns: Columns, side: str) -> Floats:
     return rate
 
 
-def contention(columns: Columns) -> float:
-    """Median wall time over (processor time / threads in use); about 1 on a quiet machine, 2 where half was waited.
-
-    Threads in use: the most that any call kept busy (processor over wall time), at least 1, at most those given; a
-    model that cannot use all its threads is not taken for one that waits.
-    """
-    wall, cpu = _some(_flat(columns, "call_seconds")), _flat(columns, "call_cpu_seconds")
-    known = (wall > 0) & (cpu > 0)
-    if not known.any():
-        raise Undefined("calls too short for the processor's clock")
-    busy = np.clip(np.max(cpu[known] / wall[known]), 1.0, float(np.max(columns["threads"])))
-    return float(np.median(wall[known] * busy / cpu[known]))
-
-
-def contended(columns: Columns) -> str | None:
-    """Why timings are not to be ranked: wall time above 1.25 x processor time / threads in use, or a load average of
-    more than half the cores beyond the model's own threads. None on a quiet machine.
-    """  # noqa: D205 - the rule in one sentence
-    try:
-        waited, load = _waited(columns), _load(columns)
-    except Undefined:
-        return None
-    limit = float(np.max(columns["threads"]) + CONTENDED_LOAD * np.max(columns["cores"]))
-    if waited > CONTENDED_WALL:
-        return f"a call took {waited:.2f} x its processor time / threads in use, more than {CONTENDED_WALL}"
-    return f"the load average was {load:.1f}, more than {limit:.1f}" if load > limit else None
-
-
-def _waited(columns: Columns) -> float:
-    """`contention` of the scenario where it is largest."""
-    found = []
-    for scenario in np.unique(columns["scenario"][columns["threads"] > 0]):
-        with contextlib.suppress(Undefined):
-            here = columns["scenario"] == scenario
-            found.append(contention({name: columns[name][here] for name in _WAITING}))
-    return float(_some(np.array(found)).max())
-
-
-def _load(columns: Columns) -> float:
-    return float(np.median(_some(columns["load"][columns["threads"] > 0])))
+def _as_they_are(columns: Columns) -> Columns:
+    return columns
 
 
 def _metric(name: str, scenario: str, whole: Whole, needs: Sequence[str], **facts: Any) -> Metric:
     stated: dict[str, Any] = {"unit": "s", "higher_is_better": False, "bounds": (0.0, None)} | facts
+    by_token, by_burst = set(_TOKENS[:4]) <= set(needs), {f"{side}call_seconds" for side in _SIDES} <= set(needs)
     return Metric(
         name=f"{name}[scenario={scenario}]",
         needs=tuple(needs),
         whole=whole,
         where=(("scenario", scenario),),
-        prepare=lambda columns: columns,
+        prepare=_by_token if by_token else _by_burst if by_burst else _as_they_are,
         undefined="not timed: the scenario needs more tokens than the context of the model, or of its parent, holds",
         **stated,
     )
 
 
-_WAITING = ("call_seconds", "call_cpu_seconds", "threads")
+_SIDES = ("", "parent_")
 _PAIRS = "median over pairs of bursts that took turns with the parent's; below 1 is faster than the parent"
 _SINGLE = "MLPerf Inference, single stream"
 _BESIDE = ("call_seconds", "parent_call_seconds", "alone")
@@ -164,7 +151,7 @@ def decoding(scenario: str) -> tuple[Metric, ...]:
     return (
         _metric("time_per_token_ratio", scenario, _pair_ratio(_token), _TOKENS, unit="", reference=_PAIRS),
         _metric("time_per_token_s", scenario, lambda c: float(np.median(_token(c, ""))),
-                ("first_seconds", "last_seconds", "new"), reference="MLPerf Inference, TPOT: median"),
+                _TOKENS, reference="MLPerf Inference, TPOT: median"),
         _metric("time_to_first_token_s", scenario, quantile(0.5, "first_seconds"),
                 ("first_seconds",), reference="MLPerf Inference, TTFT: median"),
     )  # fmt: skip
@@ -179,19 +166,6 @@ def offline(scenario: str, unit: str) -> tuple[Metric, ...]:
         _metric("throughput_per_s", scenario, lambda c: float(np.median(_rate(c, ""))), needs, unit=unit, **up),
         _metric("batch", scenario, lambda c: float(np.median(c["batch"])), ("batch",), unit="",
                 **(up | {"reference": "largest power of two within 1 GiB and 1 s a call, at most 64"})),
-    )  # fmt: skip
-
-
-def busy() -> tuple[Metric, ...]:
-    """How far the machine was busy with something else, over all that was timed."""
-    facts: dict[str, Any] = {"unit": "", "higher_is_better": False, "bounds": (0.0, None)}
-    facts["no_interval"] = "a description of the run, not of the model"
-    return (
-        Metric(name="wall_over_cpu", needs=(*_WAITING, "scenario"), whole=_waited,
-               reference="wall time x threads in use / processor time, where it is largest; 1 on a quiet machine",
-               **facts),
-        Metric(name="load_average", needs=("load", "threads"), whole=_load,
-               reference="median of getloadavg(3), 1 minute", **facts),
     )  # fmt: skip
 
 
@@ -230,7 +204,7 @@ def _metered(columns: Columns, name: str) -> Floats:
     why = str(columns["energy_reason"][0])
     if why:
         raise Undefined(why)
-    return _some(_flat(columns, name))
+    return some(flat(columns, name))
 
 
 def bandwidth_used(scenario: str) -> Metric:
@@ -241,10 +215,10 @@ def bandwidth_used(scenario: str) -> Metric:
     """
 
     def whole(columns: Columns) -> float:
-        rate = _some(_flat(columns, "read_bytes")) / np.median(_token(columns, ""))
+        rate = some(flat(columns, "read_bytes")) / np.median(_token(columns, ""))
         return float(np.median(rate) / np.median(_peak(columns, "peak_bandwidth")))
 
-    needs = ("first_seconds", "last_seconds", "new", "read_bytes", "peak_bandwidth")
+    needs = (*_TOKENS, "read_bytes", "peak_bandwidth")
     how = "bytes of the weights per token / measured triad bandwidth; keys and values left out"
     return _metric("mbu", scenario, whole, needs, unit="", higher_is_better=True, reference=how)
 
@@ -253,7 +227,7 @@ def peak_share(scenario: str) -> Metric:
     """FLOP/s of a prefill, or of a vision forward, as a share of the machine's measured float32 peak."""
 
     def whole(columns: Columns) -> float:
-        counted = _flat(columns, "flops")
+        counted = flat(columns, "flops")
         if not len(counted):
             raise Undefined("neither this runtime nor the parent's says how many operations a call has")
         return float(np.median(counted) / np.median(_call(columns, "")) / np.median(_peak(columns, "peak_flops")))
@@ -264,7 +238,7 @@ def peak_share(scenario: str) -> Metric:
 
 
 def _peak(columns: Columns, name: str) -> Floats:
-    found = _flat(columns, name)
+    found = flat(columns, name)
     if not len(found):
         raise Undefined("the machine's peaks were not measured; run hallmark machine --measure")
     return found

@@ -13,7 +13,7 @@ WARM_CALLS = 5
 WARM_TOLERANCE = 0.05
 _WARM_S = 120.0  # then it counts as unstable
 _WARM_ROUNDS = 40
-KEPT = 200  # calls of a burst whose times are kept, evenly chosen
+KEPT = 100  # calls of a burst whose times are kept, evenly chosen
 
 
 @dataclass(frozen=True)

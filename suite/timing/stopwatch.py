@@ -80,7 +80,7 @@ class Watch:
         calls: list[Call] = burst(ready.step, seconds, self._clock)
         return {
             "seconds": [call.seconds for call in calls],
-            "cpu_seconds": [call.cpu_seconds for call in calls],
+            "cpu_seconds": [call.cpu_seconds for call in calls if self.order["device"] == "cpu"],
             "first_seconds": [call.first_s for call in calls if call.first_s is not None],
             "last_seconds": [call.last_s for call in calls if call.last_s is not None],
             **ready.weights,
