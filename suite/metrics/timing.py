@@ -35,6 +35,7 @@ _ONE = "one reading of one process: no interval"
 
 
 def flat(columns: Columns, name: str) -> Floats:
+    """All entries of a column of lists, one after the other."""
     parts = [np.asarray(part, dtype=np.float64) for part in columns[name]]
     return np.concatenate(parts) if parts else np.zeros(0)
 
@@ -63,7 +64,7 @@ def quantile(level: float, name: str = "call_seconds") -> Whole:
 
     def whole(columns: Columns) -> float:
         values = some(flat(columns, name))
-        place = level * len(values)
+        place = round(level * len(values), 9)  # 0.9 x 110 is 99.00000000000001
         ends = (max(0, math.ceil(place) - 1), min(len(values) - 1, math.floor(place)))
         return float(np.partition(values, ends)[list(ends)].mean())
 
@@ -71,6 +72,7 @@ def quantile(level: float, name: str = "call_seconds") -> Whole:
 
 
 def some(values: Floats) -> Floats:
+    """The values; `Undefined` if there are none."""
     if not len(values):
         raise Undefined("nothing was read")
     return values

@@ -48,6 +48,14 @@ def cached(machine: Machine) -> dict[str, float] | None:
     return peaks if all(value > 0 for value in peaks.values()) and peaks else None
 
 
+def measured_load(machine: Machine) -> float | None:
+    """The load average at which the cached peaks were measured, if there are any."""
+    try:
+        return float(json.loads(_file(machine).read_text(encoding="utf-8"))["load"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def peaks(machine: Machine, force: bool = False) -> Mapping[str, float]:
     """The machine's peaks, measured now unless they are known; empty where they cannot be measured.
 

@@ -24,14 +24,18 @@ def machine(measure: bool, device: str, threads: int | None, as_json: bool) -> N
     found = here.observe(device, threads)
     peaks = dict(roofline.peaks(found, force=measure))
     probes = {name: (make().title, make().unavailable()) for name, make in PROBES.items()}
+    load = roofline.measured_load(found)
     if as_json:
         rows = {name: {"title": title, "unavailable": why} for name, (title, why) in probes.items()}
-        shown = {"machine": found.model_dump(mode="json"), "peaks": peaks, "probes": rows}
+        shown = {"machine": found.model_dump(mode="json"), "peaks": peaks, "peaks_load": load, "probes": rows}
         click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
         return
     facts = {name: str(value) for name, value in found.model_dump().items()}
     facts |= {name: f"{peaks[name] / 1e9:.1f} G{unit}" if name in peaks else "could not be measured"
               for name, unit in roofline.UNITS.items()}  # fmt: skip
     click.echo(text.facts(facts) + "\n")
+    if load is not None and load > found.threads + found.cores / 2:
+        click.echo(f"The peaks were measured at a load average of {load:.1f}: too low; on a quiet machine run "
+                   "hallmark machine --measure\n")  # fmt: skip
     body = [[name, title, why or "reads here"] for name, (title, why) in probes.items()]
     click.echo(text.table(["probe", "reads ", "state "], body))
