@@ -30,6 +30,16 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table({name: _column([row[name] for row in rows]) for name in rows[0]})
 
 
+def series_table(series: Mapping[str, Sequence[float]]) -> pa.Table:
+    """Raw samples of readings as a table: name of the series, number, value."""
+    rows = [
+        {"series": name, "sample": i, "value": float(value)}
+        for name, values in sorted(series.items())
+        for i, value in enumerate(values)
+    ]
+    return to_table(rows)
+
+
 def to_columns(table: pa.Table) -> dict[str, NDArray[Any]]:
     """A table as NumPy columns: [N] for scalars, [N, ...] for lists of one length, object arrays for ragged ones."""
     return {name: _to_array(table.column(name)) for name in table.column_names}

@@ -70,7 +70,7 @@ def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None)
         files = {".parquet": outcomes.to_parquet(asked.table)}
         pictures = worst.files() if worst else {}
         if asked.series:
-            files[READINGS_SUFFIX] = outcomes.to_parquet(_series_table(asked.series))
+            files[READINGS_SUFFIX] = outcomes.to_parquet(outcomes.series_table(asked.series))
         new = _record(unit, asked, measurements, files, before, task.marks(columns))
         path = store.publish(new, files | pictures, journal)
     return Finished(load_record(path), skipped=False)
@@ -295,12 +295,3 @@ def _read(probes: Sequence[Probe], observed: Observed) -> tuple[dict[str, list[f
         else:
             series |= {name: values for name, values in probe.read(observed).items() if values}
     return series, why_not
-
-
-def _series_table(series: dict[str, list[float]]) -> pa.Table:
-    rows = [
-        {"series": name, "sample": i, "value": float(value)}
-        for name, values in sorted(series.items())
-        for i, value in enumerate(values)
-    ]
-    return outcomes.to_table(rows)

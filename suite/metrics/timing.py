@@ -71,10 +71,10 @@ def quantile(level: float, name: str = "call_seconds") -> Whole:
     return whole
 
 
-def some(values: Floats) -> Floats:
-    """The values; `Undefined` if there are none."""
+def some(values: Floats, why: str = "nothing was read") -> Floats:
+    """The values; `Undefined` with that reason if there are none."""
     if not len(values):
-        raise Undefined("nothing was read")
+        raise Undefined(why)
     return values
 
 
@@ -181,7 +181,16 @@ def memory() -> tuple[Metric, ...]:
         ("gpu_allocated_bytes", "cuda_allocated", "torch.cuda.max_memory_allocated over two forwards"),
         ("gpu_reserved_bytes", "cuda_reserved", "torch.cuda.max_memory_reserved"),
     ]
-    return tuple(_whole_run(name, column, "memory", ref, unit="B") for name, column, ref in parts)
+    return tuple(
+        replace(_whole_run(name, column, "memory", ref, unit="B"), whole=_read(column)) for name, column, ref in parts
+    )
+
+
+def _read(column: str) -> Whole:
+    """The one reading of a column, or why there is none."""
+    why = {"held": "the weights are inside a runtime that does not tell", "cuda": "no CUDA device computed"}
+    said = why.get(column.partition("_")[0], "this system has no /proc/self/status with RssAnon and VmHWM")
+    return lambda columns: float(np.median(some(flat(columns, column), said)))
 
 
 def energy() -> tuple[Metric, ...]:

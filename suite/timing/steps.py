@@ -66,8 +66,8 @@ def _language(model: Any, ids_BT: Any, scenario: Scenario) -> Step:
         raise UnitError("masked language models are not timed; prefill and decode are those of causal models")
     if runtime is None:
         if scenario.new:
-            prompts, stops, limits = ["a" * scenario.tokens], [[]], [scenario.new]
-            return _silent(lambda: model.generate(prompts, stops, limits))
+            prompts, limits = ["a" * scenario.tokens], [scenario.new]
+            return _silent(lambda: model.generate(prompts, [[]], limits))
         rows = list(ids_BT)
         return _silent(lambda: model.token_logprobs(rows))
     return _decode(model, runtime, ids_BT, scenario.new) if scenario.new else _prefill(runtime, ids_BT)

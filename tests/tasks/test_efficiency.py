@@ -161,6 +161,15 @@ def test_two_real_processes_end_to_end(hallmark: Hallmark, fake: Fake) -> None:
     assert record.parent_sha256
     assert record.contended  # it slept: wall time without processor time
     assert "CONTENDED" in ran.out
+    lines = hallmark("show", "below").out.splitlines()
+    (header,) = [line for line in lines if line.startswith("scenario")]
+    assert [word in header for word in ("ratio to parent", "p50", "p90", "p99", "throughput")] == [True] * 5
+    (single,) = [line for line in lines if line.startswith("batch-1 ")]
+    assert f"{ratio.value:.4g}" in single
+    assert " ms" in single
+    assert any(line.startswith("not here: ") and "energy_per_item_j" in line for line in lines) != bool(
+        record.energy_source
+    )
     assert value(record, "items_per_s").reason == "an item is a burst of calls here; see latency and throughput"
     assert hallmark("verify").code == 0
     assert "contended" in collect(Store(Path("results")), [], [TASKS[VISION]]).excluded["below"]
@@ -184,12 +193,13 @@ def test_a_parent_in_another_runtime_gives_no_ratio_but_a_hint(hallmark: Hallmar
     folder = family(fake, 0.002, 0.002)
     text = (folder.parent / "above" / "submission.toml").read_text()
     (folder.parent / "above" / "submission.toml").write_text(text.replace('format = "fake"', 'format = "torch-export"'))
+    from suite import fit
     from suite.submission import load
-    from suite.unit import Prepared, _alone
+    from suite.unit import Prepared
 
     child = load(folder)
     prepared = Prepared(child, child.verified_weights(), None, None, 0, 0)  # type: ignore[arg-type]
-    said = _alone(prepared)
+    said = fit.alone(prepared)
     assert "another runtime (torch-export against fake)" in said
     assert "give the parent in the format fake" in said
     m = measured(columns_of(Metronome(0.01), None), "latency_ratio[scenario=prefill-128]")
