@@ -31,6 +31,11 @@ def is_timed(record: Record) -> bool:
     return any(_MARK in m.name for m in record.measurements)
 
 
+def why_alone(record: Record) -> str | None:
+    """Why no parent took turns with it, where timings say so."""
+    return next((m.reason for m in record.measurements if m.name.startswith(f"{_RATIOS[0]}{_MARK}")), None)
+
+
 def speed(record: Record) -> str:
     """The whole record as text.
 

@@ -162,7 +162,7 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         weights = stored.record.parent_sha256[:12]
         lines.append(f"measured beside its parent {stored.record.manifest.parent} (weights {weights})")
     elif stored.record.manifest.parent:
-        lines.append(f"no comparison: {paired}")
+        lines.append(f"no comparison: {speed_table.why_alone(stored.record) or paired}")
     if speed_table.is_timed(stored.record):
         return "\n".join([*lines, speed_table.speed(stored.record)])
     chosen, figures = _chosen(stored.record, known.primary if known else "", every), []

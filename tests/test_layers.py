@@ -45,7 +45,7 @@ ALLOWED = {
     "suite.fakes": ("suite.errors", "suite.manifest", "suite.model"),
     "suite.timing": (
         *("suite.errors", "suite.manifest", "suite.model", "suite.record", "suite.disk"),
-        *("suite.formats", "suite.probes", "suite.timing"),
+        *("suite.formats", "suite.probes", "suite.static", "suite.timing"),
     ),
     "suite.worker": (
         *("suite.errors", "suite.data", "suite.manifest", "suite.model", "suite.wire"),

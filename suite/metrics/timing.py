@@ -244,7 +244,7 @@ def peak_share(scenario: str) -> Metric:
         return float(np.median(counted) / np.median(_call(columns, "")) / np.median(_peak(columns, "peak_flops")))
 
     needs = ("call_seconds", "flops", "peak_flops")
-    how = "operations of the dense graph (torch FlopCounterMode) per s / measured float32 FLOP/s"
+    how = "operations of a call (torch's FlopCounterMode, or the ONNX graph's) per s / measured float32 FLOP/s"
     return _metric("peak_share", scenario, whole, needs, unit="", higher_is_better=True, reference=how)
 
 

@@ -59,9 +59,12 @@ def cuda_bytes() -> dict[str, float]:
 
 
 def _tensors() -> list[Any]:
+    """Live tensors with storage. Fake ones, of exported graphs, are not even asked: that would fix their open sizes."""
     import torch
+    from torch._subclasses.fake_tensor import FakeTensor
 
-    return [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
+    found = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
+    return [one for one in found if not issubclass(type(one), FakeTensor) and one.device.type != "meta"]
 
 
 def _weight(tensor: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from suite.errors import HallmarkError
+from suite.errors import HallmarkError, Undefined
 from suite.formats import loader_for
 from suite.formats.base import Description
 from suite.manifest import Inputs
@@ -96,7 +96,7 @@ class Watch:
         if scenario not in self._ready:
             batch = scenario.batch or self._largest(scenario)
             step = self._step(scenario, batch)
-            self._ready[scenario] = _Ready(step, batch, *warm(step, self._clock), self._weights(step))
+            self._ready[scenario] = _Ready(step, batch, *warm(step, self._clock), self._weights(scenario, batch, step))
         return self._ready[scenario]
 
     def _largest(self, scenario: Scenario) -> int:
@@ -125,16 +125,34 @@ class Watch:
                 if part in seen and against in self.before:
                     found[f"{stage}_{part}"] = float(max(0, seen[part] - self.before[against]))
         found |= held.cuda_bytes() if self.order["device"] == "cuda" else {}
-        return found | self._weights(step)
+        return found | self._weights(scenario, scenario.batch, step)
 
-    def _weights(self, step: Step) -> dict[str, float]:
+    def _weights(self, scenario: Scenario, batch: int, step: Step) -> dict[str, float]:
         """Bytes of the weights as stored and as held, and the operations of a call, as far as they can be had."""
         stored = self._description.tensor_bytes
         bytes_held = held.tensor_bytes() if "torch" in sys.modules else 0.0
         seen = bytes_held >= _SEEN * max(stored, 1)  # else another runtime holds them
-        counted = held.flops(step) if seen else 0.0
+        counted = held.flops(step) if seen else self._graph_flops(scenario, batch)
         found = {"stored": float(stored), "held": bytes_held if seen else 0.0, "flops": counted}
         return {name: value for name, value in found.items() if value}
+
+    def _graph_flops(self, scenario: Scenario, batch: int) -> float:
+        """Operations of a call of an ONNX graph, 2 a multiply-add; 0 where they cannot be told."""
+        if self.order["format"] != "onnx" or scenario.new or self.order["inputs"].get("ensemble"):
+            return 0.0
+        from suite.static import onnx_macs
+
+        inner = (scenario.tokens,) if scenario.tokens else self._shape or ()
+        try:
+            found, uncounted = onnx_macs.products(Path(self.order["weights"]), (1, *inner))
+        except (Undefined, HallmarkError):
+            return 0.0
+        return 0.0 if uncounted else 2.0 * batch * sum(product.macs for product in found)
+
+    @property
+    def _shape(self) -> tuple[int, ...] | None:
+        """Vision: of one input."""
+        return input_shape(Inputs.model_validate(self.order["inputs"]), self._description.signature)
 
     @property
     def _description(self) -> Description:
@@ -144,10 +162,7 @@ class Watch:
         return self._described
 
     def _step(self, scenario: Scenario, batch: int) -> Step:
-        shape = None
-        if not scenario.tokens:
-            shape = input_shape(Inputs.model_validate(self.order["inputs"]), self._description.signature)
-        return step_of(self.model, scenario, batch, shape)
+        return step_of(self.model, scenario, batch, None if scenario.tokens else self._shape)
 
 
 def _arrays(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from format_samples import save_language
+from format_samples import SHAPE, Net, save_language, save_pt2
 from safetensors.numpy import load_file, save_file
 
 from suite.child import Child
-from suite.remote import RemoteLanguageModel
+from suite.remote import RemoteClassifier, RemoteLanguageModel
 from suite.timing.scenario import Scenario
 
 pytestmark = pytest.mark.slow
@@ -42,6 +42,18 @@ def test_a_dense_checkpoint_is_held_as_stored_and_every_token_is_timed(tmp_path:
     assert (decode["first_seconds"] > 0).all()
     assert (decode["first_seconds"] < decode["last_seconds"]).all()
     assert (decode["last_seconds"] <= decode["seconds"]).all()
+
+
+def test_an_exported_graph_keeps_its_open_sizes(tmp_path: Path) -> None:
+    """Asking the example values inside it for their storage once fixed the batch at that of the export."""
+    save_pt2(Net(dense=False).eval(), tmp_path / "net.pt2")
+    order = {"format": "torch-export", "weights": str(tmp_path / "net.pt2"), "kind": "classification"}
+    asks = [{"what": what, "seconds": 0.01, "name": "s", "batch": n, "tokens": 0, "new": 0}
+            for what, n in (("memory", 1), ("burst", 1), ("burst", 3))]  # fmt: skip
+    with Child({**order, "inputs": {"shape": SHAPE}, "device": "cpu", "threads": 1}, 120.0) as child:
+        memory, one, three = RemoteClassifier(child).timed(asks)
+    assert memory["held"][0] >= memory["stored"][0] > 0
+    assert three["flops"][0] == pytest.approx(3 * one["flops"][0])
 
 
 def test_packed_weights_that_this_runtime_expands_are_seen(tmp_path: Path) -> None:
