@@ -52,5 +52,6 @@ def sample(examples: Sequence[Example], unit: Unit) -> list[tuple[int, Example]]
 def cut(examples: list[tuple[int, Example]], unit: Unit) -> Iterator[list[tuple[int, Example]]]:
     """Batches of a permutation that depends on the unit alone, so that a resumed run cuts the same ones."""
     order = np.random.default_rng(int(unit.key[:16], 16)).permutation(len(examples)).tolist()
+    order = list(range(len(examples))) if unit.task.timed else order  # a scenario's pairs follow each other
     size = unit.task.batch_size
     return ([examples[i] for i in order[at : at + size]] for at in range(0, len(order), size))

@@ -89,6 +89,8 @@ def differences(parent: Stored, child: Stored, metrics: Metrics) -> dict[str, Di
         IncomparableError: they do not have the same items.
     """
     a, b = (outcomes.to_columns(stored.outcomes()) for stored in (parent, child))
+    if outcomes.CALL_SECONDS in a or outcomes.CALL_SECONDS in b:
+        raise IncomparableError("timings of two runs are not paired; the ratios are of calls that took turns")
     metrics = list(metrics(b) if callable(metrics) else metrics)
     needed = [name for metric in metrics for name in metric.needs]
     lacking = outcomes.lacking(needed, a) or outcomes.lacking(needed, b)

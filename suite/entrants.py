@@ -39,6 +39,8 @@ def collect(store: Store, names: Sequence[str], tasks: Sequence[AnyTask]) -> Ent
         newest = _newest(store, task.name, names)
         common = Counter(_terms_of(stored) for stored in newest.values()).most_common(1)
         for name, stored in list(newest.items()):
+            if stored.record.contended:
+                collected.excluded.setdefault(name, f"{task.name}: contended: {stored.record.contended}")
             if _terms_of(stored) != common[0][0]:
                 collected.excluded.setdefault(name, f"{task.name}: another version, protocol or data than most")
         collected.found[task.name] = newest

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GROUP_PREFIX = "group."
 ITEM, CLUSTER = "item", "cluster"
+CALL_SECONDS = "call_seconds"  # of outcomes that are timings
 
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -27,6 +28,16 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({name: _column([row[name] for row in rows]) for name in rows[0]})
+
+
+def series_table(series: Mapping[str, Sequence[float]]) -> pa.Table:
+    """Raw samples of readings as a table: name of the series, number, value."""
+    rows = [
+        {"series": name, "sample": i, "value": float(value)}
+        for name, values in sorted(series.items())
+        for i, value in enumerate(values)
+    ]
+    return to_table(rows)
 
 
 def to_columns(table: pa.Table) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,19 @@ from typing import Any
 
 PRESENTATION = frozenset(
     f"{name}.py"
-    for name in ("board", "catalogue", "check", "cli", "document", "family", "index", "progress", "text", "verify")
+    for name in (
+        "board",
+        "catalogue",
+        "check",
+        "cli",
+        "document",
+        "family",
+        "index",
+        "progress",
+        "speed_table",
+        "text",
+        "verify",
+    )
 )
 
 

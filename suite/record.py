@@ -124,6 +124,10 @@ class Record(_Stored):
     """Items asked for with `--limit` (a seeded random sample); null for the whole task. Kept off the board."""
     parent_sha256: str | None = None
     """Weights of the parent that was asked beside the model; null for a task that asks the model alone."""
+    contended: str | None = None
+    """Why its timings are not ranked: the machine was busy with something else; null if quiet, or nothing was timed."""
+    energy_source: str | None = None
+    """Counters that its energy was read from: `rapl`, `nvml`, `rapl+nvml` or `meter`; null where none was read."""
     supersedes: str | None
     """File stem of the record that this one replaces."""
     outcomes_sha256: str | None

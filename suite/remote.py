@@ -6,7 +6,7 @@ A task cannot tell them from a model in its own process. `AnswerError.index` nam
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,10 @@ class _Remote:
         with blamed_on(self._whose):
             return [check(i, answer) for i, answer in enumerate(self._child.ask(method, *arguments))]
 
+    def timed(self, orders: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Array]]:
+        """See `suite.timing.scenario.Stopwatch.timed`."""
+        return self._ask("timed", _samples, [dict(order) for order in orders])
+
 
 @contextlib.contextmanager
 def blamed_on(whose: str) -> Iterator[None]:
@@ -40,6 +44,18 @@ def blamed_on(whose: str) -> Iterator[None]:
     except UnitError as error:
         error.args = (f"{whose}: {error}",) if whose else error.args
         raise
+
+
+def _samples(i: int, answer: Any) -> Mapping[str, Array]:
+    """Raw samples: texts, and finite numbers that are nowhere negative."""
+    if not isinstance(answer, dict):
+        raise AnswerError(f"the answer is {type(answer).__name__}, expected raw samples", i)
+    for name, values in answer.items():
+        if isinstance(values, list) and all(isinstance(value, str) for value in values):
+            continue
+        if _array(i, values, "f", ndim=1).min(initial=0.0) < 0:
+            raise AnswerError(f"{name} holds a negative reading", i)
+    return answer
 
 
 class RemoteLanguageModel(_Remote):

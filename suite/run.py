@@ -30,7 +30,8 @@ from suite.record import Measurement, Provenance, Record
 from suite.remote import STAND_INS, RemotePredictions, blamed_on
 from suite.store import READINGS_SUFFIX, Journal, Store, Stored
 from suite.store import load as load_record
-from suite.task import Beside, Example, Row
+from suite.task import Beside, Example, Marks, Row, Timed
+from suite.timing import roofline
 from suite.unit import Prepared, Unit
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None)
         files = {".parquet": outcomes.to_parquet(asked.table)}
         pictures = worst.files() if worst else {}
         if asked.series:
-            files[READINGS_SUFFIX] = outcomes.to_parquet(_series_table(asked.series))
-        new = _record(unit, asked, measurements, files, before)
+            files[READINGS_SUFFIX] = outcomes.to_parquet(outcomes.series_table(asked.series))
+        new = _record(unit, asked, measurements, files, before, task.marks(columns))
         path = store.publish(new, files | pictures, journal)
     return Finished(load_record(path), skipped=False)
 
@@ -109,7 +110,12 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress, worst: overlay.Wo
 
 
 def _record(
-    unit: Unit, asked: _Asked, measurements: list[Measurement], files: Mapping[str, bytes], before: Stored | None
+    unit: Unit,
+    asked: _Asked,
+    measurements: list[Measurement],
+    files: Mapping[str, bytes],
+    before: Stored | None,
+    marks: Marks,
 ) -> Record:
     task, readings = unit.task, files.get(READINGS_SUFFIX)
     return Record(
@@ -130,13 +136,15 @@ def _record(
             seconds=round(asked.seconds, 3),
             engine=asked.facts.engine,
             observed_dtype=asked.facts.dtype,
-            notes=asked.facts.notes,
+            notes=(*asked.facts.notes, *marks.notes),
         ),
         sandbox="none",
         source="predictions" if unit.prepared.predictions else "measured",
         parent_sha256=unit.parent.submission.manifest.sha256 if unit.parent else None,
         seed=unit.options.seed,
         limit=unit.options.limit,
+        contended=marks.contended,
+        energy_source=marks.energy_source,
         supersedes=before.path.stem if before else None,
         outcomes_sha256=outcomes.digest(files[".parquet"]),
         readings_sha256=outcomes.digest(readings) if readings else None,
@@ -156,12 +164,15 @@ def _model(unit: Unit, child: Child, stack: contextlib.ExitStack, scratch: Path)
     if unit.prepared.predictions:
         return RemotePredictions(child)
     model = STAND_INS[unit.task.kind](child, "")
+    if unit.task.timed:
+        parent = _parent(unit, unit.parent, scratch, stack) if unit.parent else None
+        return Timed(model, parent, unit.alone, roofline.peaks(unit.machine))
     return model if unit.parent is None else Beside(model, _parent(unit, unit.parent, scratch, stack))
 
 
 def _facts(child: Child, model: Any) -> Facts:
     """What was observed of the model; its context is what a parent beside it can take as well."""
-    if not isinstance(model, Beside):
+    if not isinstance(model, (Beside, Timed)) or model.parent is None:
         return child.facts
     return replace(child.facts, context=common_context(child.facts.context, model.parent.facts.context))
 
@@ -267,6 +278,7 @@ def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resume
         resumed=resumed,
         alone=unit.parent is None,
         static=readings(unit.prepared).series,
+        instead={"clock": "an item is a burst of calls here; see latency and throughput"} if unit.task.timed else {},
         computed=not unit.prepared.predictions,
     )
 
@@ -277,17 +289,9 @@ def _read(probes: Sequence[Probe], observed: Observed) -> tuple[dict[str, list[f
     why_not: dict[str, str] = {}
     for probe in probes:
         why = probe.unavailable() if observed.computed else "predictions only: no model was run"
+        why = observed.instead.get(probe.name, why)
         if why:
             why_not[probe.name] = why
         else:
             series |= {name: values for name, values in probe.read(observed).items() if values}
     return series, why_not
-
-
-def _series_table(series: dict[str, list[float]]) -> pa.Table:
-    rows = [
-        {"series": name, "sample": i, "value": float(value)}
-        for name, values in sorted(series.items())
-        for i, value in enumerate(values)
-    ]
-    return outcomes.to_table(rows)

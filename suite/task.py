@@ -56,6 +56,38 @@ class Beside(Generic[ModelT]):
     parent: ModelT
 
 
+@dataclass(frozen=True)
+class Timed(Generic[ModelT]):
+    """What a task is given that times a model.
+
+    Attributes:
+        child: the submission.
+        parent: the model that it was made from, where both run in the same runtime.
+        alone: why there is no parent beside it; empty if there is one.
+        peaks: measured limits of the machine, see `suite.timing.roofline`; empty where they could not be had.
+    """
+
+    child: ModelT
+    parent: ModelT | None
+    alone: str
+    peaks: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a record says of its timings besides the numbers.
+
+    Attributes:
+        contended: why they are not to be ranked; None if the machine was quiet.
+        energy_source: counters that the energy was read from; None without one.
+        notes: for people.
+    """
+
+    contended: str | None = None
+    energy_source: str | None = None
+    notes: tuple[str, ...] = ()
+
+
 class Task(abc.ABC, Generic[ModelT]):
     """One benchmark task. Subclasses are declared in ``tasks/``, one file a task or family.
 
@@ -71,6 +103,8 @@ class Task(abc.ABC, Generic[ModelT]):
         attacks: it asks for adversarial examples, so it takes only formats that give gradients.
         packages: distributions, beyond those that every score needs, that can change its numbers.
         extra: the optional dependency group that brings them; empty for the core install.
+        timed: it times the model, beside its parent where both run in one runtime; its model is a `Timed`, and its
+            items are asked in their own order.
         calibrates: how a temperature is fitted on those examples that are a calibration split: ``nll`` (the least NLL)
             or ``ece-grid`` (Mukhoti 2020, see `suite.metrics.temperature`); empty without such a split.
         beside_parent: it asks the submission and its parent together, so its model is a `Beside` of the two.
@@ -91,6 +125,7 @@ class Task(abc.ABC, Generic[ModelT]):
     attacks: ClassVar[bool] = False
     packages: tuple[str, ...] = ()
     extra: ClassVar[str] = ""
+    timed: ClassVar[bool] = False
     calibrates: str = ""
     batch_size: int = 32
     chance: float | None = None
@@ -135,6 +170,10 @@ class Task(abc.ABC, Generic[ModelT]):
         """Every metric on these outcomes: `metrics`, then those by group that are not among them already."""
         named = {metric.name for metric in self.metrics}
         return (*self.metrics, *(metric for metric in self.framed.of(columns) if metric.name not in named))
+
+    def marks(self, columns: Columns) -> Marks:
+        """What these outcomes say of the record's timings; nothing, where nothing was timed."""
+        return Marks()
 
     def misfit(self, manifest: Manifest, signature: Signature | None) -> str | None:
         """Why this model cannot take this task, or ``None``; asked before any unit starts.

@@ -118,6 +118,7 @@ def headline(record: Record) -> str:
         f"limit {record.limit}" if record.limit else "",
         "generated data" if record.generated_data else "",
         record.source if record.source != "measured" else "",
+        f"CONTENDED: {record.contended}; not ranked" if record.contended else "",
         *record.provenance.notes,
     ]
     extra = "".join(f", {note}" for note in notes if note)
@@ -150,6 +151,8 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         tasks: to pair the two.
         every: also what is said of single classes and groups, where a record has more than `MANY` measurements.
     """
+    from suite import speed_table
+
     known = tasks.get(stored.record.task)
     paired = beside_parent(stored, store, known.scored if known else ())
     lines = [headline(stored.record)]
@@ -159,7 +162,9 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         weights = stored.record.parent_sha256[:12]
         lines.append(f"measured beside its parent {stored.record.manifest.parent} (weights {weights})")
     elif stored.record.manifest.parent:
-        lines.append(f"no comparison: {paired}")
+        lines.append(f"no comparison: {speed_table.why_alone(stored.record) or paired}")
+    if speed_table.is_timed(stored.record):
+        return "\n".join([*lines, speed_table.speed(stored.record)])
     chosen, figures = _chosen(stored.record, known.primary if known else "", every), []
     if known and known.kind == "segmentation":
         parent = paired.parent.record if isinstance(paired, Paired) else None

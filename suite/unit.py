@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import suite
-from suite import beside, machine
+from suite import beside, fit, machine
 from suite.errors import AbsentDataError, InputError, unknown
 from suite.files import total_bytes, unsafe_files
 from suite.formats import LOADERS, loader_for
@@ -88,6 +88,7 @@ class Unit:
         machine: where it will run.
         options: how.
         parent: its parent, where the task asks both.
+        alone: why a task that times a model has no parent beside it; empty if there is one.
     """
 
     prepared: Prepared
@@ -95,6 +96,7 @@ class Unit:
     machine: Machine
     options: Options
     parent: Prepared | None = None
+    alone: str = ""
 
     @property
     def context(self) -> int | None:
@@ -224,7 +226,7 @@ def units(
     found = []
     for prepared in ready:
         for task in tasks:
-            unfit = _of_another_kind(prepared, task)
+            unfit = fit.of_another_kind(prepared, task)
             if unfit and named:
                 raise InputError(unfit)
             if unfit:
@@ -236,30 +238,8 @@ def units(
                     raise
                 passed_over(f"{task.name}: {error}")
                 continue
-            found.append(Unit(prepared, task, here, options, parent))
+            found.append(Unit(prepared, task, here, options, parent, fit.alone(prepared) if task.timed else ""))
     return found
-
-
-def _of_another_kind(prepared: Prepared, task: AnyTask) -> str | None:
-    """Why a task is not for such submissions at all, so that it is passed over where nobody named it."""
-    manifest, masked = prepared.submission.manifest, prepared.description.masked
-    if task.kind != manifest.kind:
-        return f"task {task.name!r} is for {task.kind} models; {manifest.name} is {manifest.kind}"
-    if task.kind == "language" and task.masked != masked:
-        wants, has = ("masked", "a causal one") if task.masked else ("causal", "a masked one")
-        return f"task {task.name!r} is for {wants} language models; {manifest.name} is {has}"
-    if task.attacks and not prepared.loader.gradients:
-        able = "/".join(name for name, loader in LOADERS.items() if loader.gradients)
-        return (
-            f"task {task.name!r} attacks along gradients; {manifest.name} does not fit: its format {manifest.format} "
-            f"gives no gradients; score it as {able}"
-        )
-    if task.beside_parent and manifest.parent is None:
-        return (
-            f"task {task.name!r} compares a model with its parent and {manifest.name} has none; "
-            "score one that was made from it, or add parent = ... to its manifest"
-        )
-    return None
 
 
 def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
@@ -268,9 +248,10 @@ def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
     why = task.misfit(manifest, prepared.description.signature)
     if why:
         raise InputError(f"{manifest.name} does not fit task {task.name!r}: {why}")
-    above = prepared.submission.parent() if task.beside_parent else None
+    together = task.beside_parent or (task.timed and not fit.alone(prepared))
+    above = prepared.submission.parent() if together else None
     parent = None if above is None else prepare(above)
-    different = None if parent is None else beside.other_tokens(prepared.weights, parent.weights)
+    different = None if parent is None or task.timed else beside.other_tokens(prepared.weights, parent.weights)
     if different:
         raise InputError(f"{manifest.name} does not fit task {task.name!r}: {different}")
     absent = [name for name in task.packages if _version(name) == "absent"]

@@ -95,7 +95,10 @@ def _contradictions(stored: Stored, task: AnyTask) -> list[str]:
     """Facts of the record that the task or the record's own tables contradict."""
     record, names = stored.record, [m.name for m in stored.record.measurements]
     rows = stored.outcomes().num_rows
+    marks = task.marks(outcomes.to_columns(stored.outcomes()))
     checks = {
+        "contended": (record.contended, marks.contended),
+        "energy_source": (record.energy_source, marks.energy_source),
         "data_sha256": (record.data_sha256, task.dataset.content_sha256 or record.data_sha256),
         "generated_data": (record.generated_data, task.dataset.generated),
         "number of distinct measurements": (len(set(names)), len(names)),

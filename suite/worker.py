@@ -28,9 +28,11 @@ from suite.formats import LOADERS, loader_for
 from suite.formats.base import Place
 from suite.manifest import Inputs
 from suite.model import Attacked, ChoiceScores, Encoded, Model, TokenScores
-from suite.probes.memory import rss_bytes
+from suite.probes.memory import reset_peak, resident
+from suite.timing.stopwatch import Watch
 from suite.wire import Closed, Wire
 
+TIMED = "timed"
 METHODS = frozenset(
     {
         "encode",
@@ -56,13 +58,15 @@ def main(descriptor: int, parent: int) -> None:
     try:
         order = wire.receive()
         _import(LOADERS[order["format"]].packages)
-        before = rss_bytes(os.getpid())
+        reset_peak()
+        before = resident()
         model = _guarded(wire, _load, order)
         if model is None:
             return
-        wire.send({"facts": dataclasses.asdict(model.facts), "rss_before_load_bytes": before})
+        watch = Watch(model, order, before, resident())
+        wire.send({"facts": dataclasses.asdict(model.facts), "rss_before_load_bytes": before.get("rss")})
         while True:
-            _answer(wire, model, wire.receive())
+            _answer(wire, watch, wire.receive())
     except Closed:
         return
 
@@ -73,9 +77,9 @@ def _load(order: dict[str, Any]) -> Model:
     return loader_for(order["format"], inputs).load(Path(order["weights"]), order["kind"], inputs, place)
 
 
-def _answer(wire: Wire, model: Model, call: dict[str, Any]) -> None:
-    wall, cpu = time.perf_counter(), _cpu_seconds()
-    answers = _guarded(wire, _call, model, call)
+def _answer(wire: Wire, watch: Watch, call: dict[str, Any]) -> None:
+    wall, cpu, model = time.perf_counter(), _cpu_seconds(), watch.model
+    answers = _guarded(wire, _call, watch, call)
     if answers is None:
         return
     wire.send(
@@ -90,10 +94,12 @@ def _answer(wire: Wire, model: Model, call: dict[str, Any]) -> None:
     )
 
 
-def _call(model: Model, call: dict[str, Any]) -> list[Any]:
+def _call(watch: Watch, call: dict[str, Any]) -> list[Any]:
+    if call["method"] == TIMED:
+        return [watch.answer(order) for order in call["arguments"][0]]
     if call["method"] not in METHODS:
         raise HallmarkError(f"the model has no method {call['method']!r}")
-    return list(getattr(model, call["method"])(*call["arguments"]))
+    return list(getattr(watch.model, call["method"])(*call["arguments"]))
 
 
 def _guarded(wire: Wire, function: Any, *arguments: Any) -> Any:
@@ -111,7 +117,7 @@ def _guarded(wire: Wire, function: Any, *arguments: Any) -> Any:
 def _plain(answer: Any) -> Any:
     if isinstance(answer, (Attacked, Encoded, ChoiceScores, TokenScores)):
         return {field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)}
-    return answer if isinstance(answer, str) else np.asarray(answer)
+    return answer if isinstance(answer, (str, dict)) else np.asarray(answer)
 
 
 def _cpu_seconds() -> float:

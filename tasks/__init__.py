@@ -12,6 +12,7 @@ from tasks import (
     classification,
     corpora,
     distance,
+    efficiency,
     embedded,
     image_sets,
     keywords,
@@ -42,6 +43,7 @@ _ALL: tuple[AnyTask, ...] = (
     *image_sets.ALL,
     distance.GENERATED,
     distance.WIKITEXT2,
+    *efficiency.ALL,
     bbq.BBQ,
     crows_pairs.CROWS_PAIRS,
     crows_pairs.CROWS_PAIRS_MLM,
@@ -122,6 +124,7 @@ _LAW = ("mmlu_professional_law", "mmlu_jurisprudence", "mmlu_international_law")
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("generated-text", "generated-choices", "digits", "generated-volumes"),
+    "efficiency": tuple(task.name for task in efficiency.ALL),
     "mirror": ("tinystories", "wikitext2", "cifar10-100", "mlperf-tiny-kws", "adult", "german-credit"),
     "slicegpt": ("wikitext2", *_ZERO_SHOT),
     "language": ("wikitext2", *_ZERO_SHOT, *(f"{lm_eval.PREFIX}{name}" for name in _KNOWLEDGE)),

@@ -44,13 +44,17 @@ ALLOWED = {
         "suite.engine",
     ),
     "suite.fakes": ("suite.errors", "suite.manifest", "suite.model"),
+    "suite.timing": (
+        *("suite.errors", "suite.manifest", "suite.model", "suite.record", "suite.disk"),
+        *("suite.formats", "suite.probes", "suite.static", "suite.timing"),
+    ),
     "suite.worker": (
         *("suite.errors", "suite.data", "suite.manifest", "suite.model", "suite.wire"),
-        *("suite.formats", "suite.probes"),
+        *("suite.formats", "suite.probes", "suite.timing"),
     ),
     "tasks": (
         *("suite.task", "suite.model", "suite.metrics", "suite.data", "suite.engine.lm_eval"),
-        *("suite.errors", "suite.inputs", "suite.manifest", "suite.overlay", "tasks"),
+        *("suite.errors", "suite.inputs", "suite.manifest", "suite.overlay", "suite.timing.scenario", "tasks"),
     ),
     "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (

@@ -155,7 +155,11 @@ def caching(model: Any) -> Generator:
     """Generation by a transformers model's own ``generate``, with its cache and its generation_config's penalties."""
 
     def generate(
-        ids_BT: torch.Tensor, mask_BT: torch.Tensor, limit: int, ended: Callable[[list[int]], bool]
+        ids_BT: torch.Tensor,
+        mask_BT: torch.Tensor,
+        limit: int,
+        ended: Callable[[list[int]], bool],
+        least: int = 0,
     ) -> list[list[int]]:
         import torch
         from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
@@ -178,6 +182,7 @@ def caching(model: Any) -> Generator:
             input_ids=ids_BT.to(model.device),
             attention_mask=mask_BT.to(model.device),
             max_new_tokens=limit,
+            min_new_tokens=least or None,  # for timing: so many tokens, whatever they are
             do_sample=False,
             temperature=None,
             top_p=None,

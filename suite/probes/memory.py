@@ -19,6 +19,28 @@ def status_bytes(pid: int | str, field: str) -> int | None:
     return int(found[0][1]) * _KIB if found else None
 
 
+def resident() -> dict[str, int]:
+    """Resident memory of this process now, bytes: `rss`, its anonymous and file-backed parts, and the `peak` so far.
+
+    Empty where the system does not tell. The peak is that since the last `reset_peak`.
+    """
+    fields = {"rss": "VmRSS", "anon": "RssAnon", "file": "RssFile", "peak": "VmHWM"}
+    read = {name: status_bytes("self", field) for name, field in fields.items()}
+    return {name: size for name, size in read.items() if size is not None}
+
+
+def reset_peak() -> bool:
+    """Let the peak of this process begin anew at what it holds now (``5`` to /proc/self/clear_refs); False if refused.
+
+    Source: proc_pid_clear_refs(5), Linux 4.0 and later.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
 def rss_bytes(pid: int) -> int | None:
     """Resident set size now, bytes."""
     return status_bytes(pid, "VmRSS")

@@ -66,6 +66,10 @@ class Nvml(Probe):
         """Joules per GPU; nothing if part of a resumed unit was not in the window, or another model was."""
         return {} if observed.resumed or not observed.alone or not self._used_j else {"nvml_gpu_j": self._used_j}
 
+    def joules(self) -> float:
+        """Joules of all GPUs since the driver was loaded."""
+        return sum(self._counters())
+
     def _counters(self) -> list[float]:
         with _nvml() as nvml:
             handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]

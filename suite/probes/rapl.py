@@ -22,6 +22,8 @@ class Rapl(Probe):
         self._root = root
         self._before: list[int] = []
         self._used_j: list[float] = []
+        self._last: list[int] = []
+        self._total_j = 0.0
 
     def unavailable(self) -> str | None:
         """Needs readable ``energy_uj`` files."""
@@ -42,15 +44,23 @@ class Rapl(Probe):
     def __exit__(self, *_: object) -> None:
         """Take the difference, with the counter's wrap-around."""
         if self._before:
-            after = self._counters()
-            ranges = [int((p / "max_energy_range_uj").read_text()) for p in self._packages]
-            self._used_j = [
-                ((b - a) % (wrap + 1)) * _MICRO for a, b, wrap in zip(self._before, after, ranges, strict=True)
-            ]
+            self._used_j = self._differences(self._before, self._counters())
 
     def read(self, observed: Observed) -> dict[str, list[float]]:
         """Joules per package; nothing if part of a resumed unit was not in the window, or another model was."""
         return {} if observed.resumed or not observed.alone or not self._used_j else {"rapl_package_j": self._used_j}
+
+    def joules(self) -> float:
+        """Joules of all packages since this was first asked, wrap-around counted; ask again within minutes."""
+        now = self._counters()
+        if self._last:
+            self._total_j += sum(self._differences(self._last, now))
+        self._last = now
+        return self._total_j
+
+    def _differences(self, before: list[int], after: list[int]) -> list[float]:
+        ranges = [int((p / "max_energy_range_uj").read_text()) for p in self._packages]
+        return [((b - a) % (wrap + 1)) * _MICRO for a, b, wrap in zip(before, after, ranges, strict=True)]
 
     def _counters(self) -> list[int]:
         return [int((package / "energy_uj").read_text()) for package in self._packages]

@@ -121,6 +121,28 @@ def variants(rng: np.random.Generator, n: int) -> Columns:
     }
 
 
+def timings(rng: np.random.Generator) -> Columns:
+    """Outcomes of the efficiency tasks, 30 items a scenario."""
+    names = ("call_seconds", "call_cpu_seconds", "first_seconds", "last_seconds", "read_bytes", "flops")
+    names += ("load_peak", "load_anon", "load_file", "forward_peak", "forward_anon", "forward_file", "held")
+    names += ("cuda_allocated", "cuda_reserved", "energy_j", "energy_s", "idle_w", "energy_items")
+    lists = {name: np.empty(N, dtype=object) for name in (*names, "peak_bandwidth", "peak_flops")}
+    lists |= {f"parent_{name}": np.empty(N, dtype=object) for name in ("call_seconds", "first_seconds", "last_seconds")}
+    for i, size in enumerate(rng.integers(1, 9, N)):
+        for values in lists.values():
+            values[i] = rng.random(size) + 0.1
+        for side in ("", "parent_"):
+            lists[f"{side}last_seconds"][i] = lists[f"{side}first_seconds"][i] + rng.random(size) + 0.1
+    scenarios = ("prefill-128", "prefill-1024", "decode-64", "offline", "batch-1", "batch-8", "memory", "energy")
+    return {
+        **lists,
+        "scenario": np.array(scenarios)[np.arange(N) % len(scenarios)],
+        **{name: rng.integers(1, 9, N).astype(float) for name in ("batch", "parent_batch", "units", "load", "threads")},
+        "new": np.full(N, 64),
+        **dict.fromkeys(("alone", "energy_reason"), np.full(N, "")),
+    }
+
+
 def columns(seed: int = 0) -> Columns:
     """Random outcomes that hold every column that any metric needs."""
     rng = np.random.default_rng(seed)
@@ -128,6 +150,7 @@ def columns(seed: int = 0) -> Columns:
         **probabilities(rng),
         **distances(rng),
         **biases(rng),
+        **timings(rng),
         "n_bytes": rng.integers(100, 400, N),
         "cluster": np.array([f"c{i // 3}" for i in range(N)]),
         "group.dialect": rng.choice(["north", "south"], N),

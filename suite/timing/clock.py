@@ -1,0 +1,78 @@
+"""Bursts of timed calls: warm up until stable, then repeat for a while; wall and processor time of every call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+from suite.timing.steps import Step
+
+WARM_CALLS = 5
+WARM_TOLERANCE = 0.05
+_WARM_S = 120.0  # then it counts as unstable
+_WARM_ROUNDS = 40
+KEPT = 100  # calls of a burst whose times are kept, evenly chosen
+
+
+@dataclass(frozen=True)
+class Call:
+    """One timed call: wall and processor seconds, and seconds from its start to the first and to the last new token."""
+
+    seconds: float
+    cpu_seconds: float
+    first_s: float | None = None
+    last_s: float | None = None
+
+
+@dataclass
+class Clock:
+    """What time is taken of; tests put a seeded clock in its place.
+
+    Attributes:
+        wall: seconds, wall time.
+        cpu: seconds, processor time of all threads of this process.
+        settle: waits until all work that was given to a device is done.
+    """
+
+    wall: Callable[[], float] = time.perf_counter
+    cpu: Callable[[], float] = time.process_time
+    settle: Callable[[], None] = field(default=lambda: None)
+
+    def call(self, step: Step) -> Call:
+        """Time one call."""
+        self.settle()
+        cpu, start = self.cpu(), self.wall()
+        stamps = step()
+        self.settle()
+        took = self.wall() - start
+        ends = (stamps[0] - start, stamps[-1] - start) if stamps else (None, None)
+        return Call(took, self.cpu() - cpu, *ends)
+
+
+def warm(step: Step, clock: Clock) -> tuple[int, bool]:
+    """Call until the medians of two consecutive fives differ by less than 5 %: calls made, and whether they ever did.
+
+    At least 10 calls, at most 200 or two minutes of them; one that never settles is timed all the same and said so.
+    """
+    start, last, calls = clock.wall(), 0.0, 0
+    for round_ in range(_WARM_ROUNDS):
+        now = median(clock.call(step).seconds for _ in range(WARM_CALLS))
+        calls += WARM_CALLS
+        if round_ and abs(now - last) < WARM_TOLERANCE * last:
+            return calls, True
+        if round_ and clock.wall() - start > _WARM_S:
+            break
+        last = now
+    return calls, False
+
+
+def burst(step: Step, seconds: float, clock: Clock) -> list[Call]:
+    """Timed calls one after the other, at least one, for so long; one untimed call first if it costs less than half."""
+    start = clock.wall()
+    first = clock.call(step)
+    calls = [] if 2 * first.seconds < seconds else [first]  # the caches held the other model's weights
+    while not calls or clock.wall() - start < seconds:
+        calls.append(clock.call(step))
+    return calls[:: -(-len(calls) // KEPT)]

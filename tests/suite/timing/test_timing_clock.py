@@ -1,0 +1,75 @@
+"""Warm-up ends when it is stable, bursts last as long as asked, and tokens are timed from the start of their call."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from suite.timing.clock import KEPT, WARM_CALLS, Clock, burst, warm
+
+
+class Scripted:
+    """A clock that stands still but for the calls, which take what a script says."""
+
+    def __init__(self, durations: Iterator[float], tokens: int = 0) -> None:
+        self.now, self.calls, self._durations, self._tokens = 0.0, 0, durations, tokens
+
+    def clock(self) -> Clock:
+        return Clock(wall=lambda: self.now, cpu=lambda: self.now / 2)
+
+    def step(self) -> list[float]:
+        took = next(self._durations)
+        stamps = [self.now + took * (i + 1) / self._tokens for i in range(self._tokens)]
+        self.now += took
+        self.calls += 1
+        return stamps
+
+
+def test_a_steady_model_is_warm_after_two_fives() -> None:
+    made = Scripted(itertools.repeat(0.01))
+    assert warm(made.step, made.clock()) == (2 * WARM_CALLS, True)
+
+
+def test_a_compiling_model_warms_until_two_medians_agree() -> None:
+    slow = [1.0] * 5 + [0.5] * 5 + [0.2] * 5
+    made = Scripted(itertools.chain(slow, itertools.repeat(0.1)))
+    assert warm(made.step, made.clock()) == (25, True)  # 1, .5, .2, .1, .1
+
+
+def test_one_that_never_settles_is_bounded_and_said_so() -> None:
+    made = Scripted(0.01 * 1.2**n for n in itertools.count())
+    calls, stable = warm(made.step, made.clock())
+    assert not stable
+    assert calls <= 200
+    slow = Scripted(20.0 * 1.2**n for n in itertools.count())
+    assert warm(slow.step, slow.clock())[0] == 10  # 100 s a five: two are more than two minutes
+
+
+def test_a_burst_lasts_as_long_as_asked_and_its_first_call_is_not_timed() -> None:
+    made = Scripted(itertools.chain([0.5], itertools.repeat(0.25)))
+    calls = burst(made.step, 2.5, made.clock())
+    assert [call.seconds for call in calls] == pytest.approx([0.25] * 8)
+    assert [call.cpu_seconds for call in calls] == pytest.approx([0.125] * 8)
+
+
+def test_a_call_longer_than_its_burst_is_timed_once() -> None:
+    made = Scripted(itertools.repeat(3.0))
+    assert [call.seconds for call in burst(made.step, 0.2, made.clock())] == [3.0]
+    assert made.calls == 1
+
+
+def test_of_many_calls_evenly_chosen_ones_are_kept() -> None:
+    made = Scripted(0.001 * (1 + n % 3) for n in itertools.count())
+    calls = burst(made.step, 1.5, made.clock())
+    assert KEPT / 2 < len(calls) <= KEPT
+    assert len({round(call.seconds, 6) for call in calls}) == 3
+
+
+def test_tokens_are_timed_from_the_start_of_the_call() -> None:
+    made = Scripted(itertools.repeat(0.64), tokens=64)
+    call = made.clock().call(made.step)
+    assert call.first_s == pytest.approx(0.01)
+    assert call.last_s == pytest.approx(0.64)
+    assert Scripted(itertools.repeat(1.0)).clock().call(lambda: []).first_s is None
