@@ -84,6 +84,9 @@ class Normal:
 class Resampled:
     """The bootstrap's values.
 
+    No p-value is below the level of one resample in R: 1e-4 of 10,000 with many clusters, 0.003 with ten. That errs
+    towards no verdict.
+
     Attributes:
         value: the observed difference; bounds never exclude it.
         values_R: of the resamples, all finite.

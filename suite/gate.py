@@ -75,9 +75,9 @@ def gate(candidate: Side, baseline: Side, policy: Policy, tasks: Mapping[str, An
     questions = [question for gated in policy.metric for question in _questions(gated, pairs, candidate, baseline)]
     _check_primaries(questions, pairs)
     verdicts = judge(questions, policy.alpha)
-    return Gate(
-        candidate.name, baseline.where, policy.alpha, tuple(verdicts), tuple(_notes(pairs, candidate, baseline))
-    )
+    passed_over = [f"{name}: gated for another kind of model, so passed over here" for name in other]
+    notes = (*_notes(pairs, candidate, baseline), *passed_over)
+    return Gate(candidate.name, baseline.where, policy.alpha, tuple(verdicts), notes)
 
 
 def _tasks(
@@ -87,6 +87,8 @@ def _tasks(
     named = list(dict.fromkeys(gated.task for gated in policy.metric if gated.task != ANY_TASK))
     kinds = {one.record.manifest.kind for one in candidate.records.values()}
     other = [name for name in named if name in tasks and tasks[name].kind not in kinds]
+    if named and len(other) == len(named):
+        raise InputError(f"the policy gates {', '.join(named)}: no task for a {'/'.join(sorted(kinds))} model")
     both = sorted({*candidate.records} & {*baseline.records})
     if not both:
         have = [f"{side.name} has {', '.join(sorted(side.records))}" for side in (candidate, baseline)]

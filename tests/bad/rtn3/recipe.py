@@ -1,8 +1,8 @@
 """Deliberately bad: 3-bit round-to-nearest of embedded-lm with one scale for each whole tensor.
 
-The largest weight of a tensor sets the step, so most weights become one of three levels. (With one scale for each block
-of 128 weights three bits cost this model next to nothing.) Needs embedded-lm. Run `python tests/bad/rtn3/recipe.py` from
-the repository root (seconds).
+The largest weight of a tensor sets the step, so most weights become one of three levels. (With one scale for each
+block of 128 weights three bits cost this model next to nothing.) Needs embedded-lm. Run
+`python tests/bad/rtn3/recipe.py` from the repository root (seconds).
 """
 
 from __future__ import annotations
