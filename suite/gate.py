@@ -75,7 +75,7 @@ def gate(candidate: Side, baseline: Side, policy: Policy, tasks: Mapping[str, An
     questions = [question for gated in policy.metric for question in _questions(gated, pairs, candidate, baseline)]
     _check_primaries(questions, pairs)
     verdicts = judge(questions, policy.alpha)
-    passed_over = [f"{name}: gated for another kind of model, so passed over here" for name in other]
+    passed_over = [f"passed over, for other kinds of models: {', '.join(other)}"] if other else []
     notes = (*_notes(pairs, candidate, baseline), *passed_over)
     return Gate(candidate.name, baseline.where, policy.alpha, tuple(verdicts), notes)
 

@@ -27,8 +27,8 @@ def digits_columns(answers_N: np.ndarray, labels_N: np.ndarray, sure: float = 0.
 
 
 def put(
-    root: Path, name: str, rows: list[dict[str, Any]] | None, task: str = "digits", readings: dict[str, Any] | None = None,
-    **changes: Any,
+    root: Path, name: str, rows: list[dict[str, Any]] | None, task: str = "digits",
+    readings: dict[str, Any] | None = None, **changes: Any,
 ) -> Path:  # fmt: skip
     """Write the record of these rows; without rows, one that keeps no outcomes and has the given measurements."""
     fields = {**FIXTURE, "task": task, "task_version": TASKS[task].version, "protocol": "p", **changes}
@@ -63,7 +63,13 @@ def with_clusters(columns: dict[str, Any]) -> dict[str, Any]:
 def readings_of(values: dict[str, Any]) -> list[record.Measurement]:
     units = {"bytes": "B", "peak_rss_bytes": "B"}
     return [
-        record.Measurement(name=name, value=value, unit=units.get(name, ""), higher_is_better=False, n=1)
+        record.Measurement(
+            name=name,
+            value=value,
+            unit=units.get(name, ""),
+            n=1,
+            higher_is_better=None if name == "parameters" else False,
+        )
         for name, value in values.items()
     ]
 
