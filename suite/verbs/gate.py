@@ -10,9 +10,10 @@ import click
 
 from suite import policy as policies
 from suite import sides
+from suite.disk import disk_errors
 from suite.errors import InputError
 from suite.gate import gate as judged
-from suite.store import Store, disk_errors
+from suite.store import Store
 from suite.verbs.common import AsJson, Known, Results
 
 _File = click.Path(dir_okay=False, path_type=Path)
