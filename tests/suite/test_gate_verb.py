@@ -285,18 +285,26 @@ def test_the_bad_children_are_records_like_any_other(name: str) -> None:
     assert [line for one in stored for line in verify(one, TASKS)] == []
 
 
-def test_the_lost_class_is_small_and_the_pixels_agree() -> None:
-    """The mean over voxels hardly moves: what a gate on pixels alone would have let pass."""
-    from suite import outcomes
-    from suite.store import Store
+def test_one_small_class_is_lost_and_the_pixels_agree() -> None:
+    """On other volumes than the recipe chose its channels by; a gate on pixels alone would have let it pass."""
+    import onnxruntime as ort
 
-    task = "generated-volumes"
-    roots = {"convtranspose": REPOSITORY / "tests" / "bad" / "results", "embedded-volumes": REPOSITORY / "results"}
-    right = {}
-    for name, root in roots.items():
-        one = Store(root).latest(name, task)
-        assert one is not None
-        columns = outcomes.to_columns(one.outcomes())
-        right[name] = columns["intersection"].sum() / columns["true"].sum()
-    assert right["embedded-volumes"] - right["convtranspose"] < 0.06
-    assert np.isfinite(list(right.values())).all()
+    from tasks.generators import volumes
+
+    cases = list(volumes.training_cases(4, seed=9))
+    images = np.stack([case.image for case in cases])[:, None]
+    truth = np.stack([case.label for case in cases])
+    labels = []
+    for path in ("submissions/embedded-volumes", "tests/bad/convtranspose"):
+        session = ort.InferenceSession(str(REPOSITORY / path / "model.onnx"), providers=["CPUExecutionProvider"])
+        labels.append(session.run(None, {"image": images})[0].argmax(1))
+    assert 0.93 < (labels[0] == labels[1]).mean() < 0.995
+    kept = []
+    for k in range(1, truth.max() + 1):
+        before, after = (
+            2 * ((one == k) & (truth == k)).sum() / ((one == k).sum() + (truth == k).sum()) for one in labels
+        )
+        kept.append((after / before, (truth == k).mean()))
+    worst, share = min(kept)
+    assert worst < 0.5
+    assert share < 0.05
