@@ -274,7 +274,7 @@ def test_what_must_be_caught_is_caught(
     assert any(line.startswith("regressed") and named in line for line in ran.out.splitlines()), ran.out
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", ["rtn3", "convtranspose"])
 def test_the_bad_children_are_records_like_any_other(name: str) -> None:
     from suite.store import Store
     from suite.verify import verify
@@ -285,13 +285,23 @@ def test_the_bad_children_are_records_like_any_other(name: str) -> None:
     assert [line for one in stored for line in verify(one, TASKS)] == []
 
 
+def test_the_quantizer_that_did_nothing_answers_as_its_parent() -> None:
+    from suite.store import Store
+
+    noop = Store(REPOSITORY / "tests" / "bad" / "results").latest("noop", "digits")
+    parent = Store(REPOSITORY / "results").latest("embedded-digits", "digits")
+    assert noop is not None
+    assert parent is not None
+    assert noop.record.outcomes_sha256 == parent.record.outcomes_sha256
+
+
 def test_one_small_class_is_lost_and_the_pixels_agree() -> None:
-    """On other volumes than the recipe chose its channels by; a gate on pixels alone would have let it pass."""
+    """On the task's own volumes, which the recipe has not seen; a gate on pixels alone would have let it pass."""
     import onnxruntime as ort
 
     from tasks.generators import volumes
 
-    cases = list(volumes.training_cases(4, seed=9))
+    cases = list(volumes.test_cases())[::4]  # of every fourth one, both scanners among them
     images = np.stack([case.image for case in cases])[:, None]
     truth = np.stack([case.label for case in cases])
     labels = []
