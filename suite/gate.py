@@ -178,7 +178,8 @@ def _claims(gated: Gated, candidate: Side, baseline: Side) -> Question:
         if manifest.compression is not None and manifest.sha256 in weights and candidate.name != baseline.name:
             found.append(f"it claims {manifest.compression.method}, but its weights are the baseline's (equal sha256)")
     if candidate.submission is not None and not found:
-        found += check(candidate.submission, candidate.submission.manifest.tasks).problems
+        checked = check(candidate.submission, candidate.submission.manifest.tasks)
+        found += [*checked.problems, *checked.mismatches]
     recorded = [m for one in candidate.records.values() if (m := one.record.measurement(CLAIMS)) and m.value]
     if recorded and not found:
         found.append(recorded[0].reason or f"its record counts {recorded[0].value:g}")

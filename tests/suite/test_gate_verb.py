@@ -255,6 +255,30 @@ def test_a_child_that_claims_and_changed_nothing_fails(tmp_path: Path, gate: Cal
     assert "it claims rtn, but its weights are the baseline's" in ran.out
 
 
+def test_claims_are_read_from_the_files_where_they_are_here(tmp_path: Path, hallmark: Callable[..., Ran]) -> None:
+    """A record alone shows no contradiction; the folder's files do."""
+    spec = json.dumps({"fake": "oracle"}).encode()
+    write_submission(tmp_path / "subs", "old", {"fake.json": spec}, "fake.json")
+    folder = write_submission(
+        tmp_path / "subs",
+        "new",
+        {"fake.json": spec},
+        "fake.json",
+        parent="old",
+        compression={"method": "rtn", "bits": 8},
+    )
+    from suite import submission
+
+    now = submission.load(folder).manifest.model_dump(mode="json")
+    put(tmp_path / "results", "new", spoilt(800, 1), manifest=now)
+    put(tmp_path / "results", "base", spoilt(800, 0))
+    extra = MORE.format(name="claim_mismatches", margin=0, unit="absolute")
+    (tmp_path / "gate.toml").write_text(POLICY.format(margin=0.02) + extra)
+    ran = hallmark("gate", folder, "--baseline", "base")
+    assert ran.code == 1, ran
+    assert "equal sha256" in ran.out
+
+
 BAD = {
     "noop": ("embedded-digits", "claim_mismatches"),
     "rtn3": ("embedded-lm", "perplexity"),
