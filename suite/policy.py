@@ -23,7 +23,6 @@ from suite.task import AnyTask
 CLAIMS = "claim_mismatches"
 ANY_TASK = "*"
 UNITS = ("absolute", "relative", "se")
-FILE_NAME = "gate.toml"
 
 
 class Gated(BaseModel):

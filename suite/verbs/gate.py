@@ -8,11 +8,8 @@ from typing import Any
 
 import click
 
-from suite import policy as policies
-from suite import sides
 from suite.disk import disk_errors
 from suite.errors import InputError
-from suite.gate import gate as judged
 from suite.store import Store
 from suite.verbs.common import AsJson, Known, Results
 
@@ -22,7 +19,7 @@ _File = click.Path(dir_okay=False, path_type=Path)
 @click.command(epilog="Example: hallmark gate my-model-int8 --baseline my-model --policy gate.toml --junit gate.xml")
 @click.argument("candidate", required=False)
 @click.option("--baseline", help="A submission, a folder of records, or a pinned file [default: the policy's].")
-@click.option("--policy", "policy_path", type=_File, default=Path(policies.FILE_NAME), show_default=True)
+@click.option("--policy", "policy_path", type=_File, default=Path("gate.toml"), show_default=True)
 @click.option("--junit", type=_File, help="Write the verdicts as JUnit XML.")
 @click.option("--markdown", type=_File, help="Write the verdicts as Markdown, for a pull request.")
 @click.option("--limited", is_flag=True, help="Let records of limited runs decide (same limit on both sides).")
@@ -36,6 +33,10 @@ def gate(known: Known, /, candidate: str | None, init: bool, results: Path, **op
     Each metric is regressed, non-inferior or inconclusive. Exit codes: 0 passed, 1 regressed, 3 inconclusive, 4 not
     comparable, 2 bad input, 5 broken infrastructure. No model is loaded: `hallmark run` first.
     """
+    from suite import policy as policies
+    from suite import sides
+    from suite.gate import gate as judged
+
     path, given = options["policy_path"], options["baseline"]
     if init:
         _init(known, path, given or candidate, results)
@@ -73,6 +74,9 @@ def _init(known: Known, path: Path, baseline: str | None, results: Path) -> None
         raise InputError("--init needs the baseline whose noise the margins come from: --baseline NAME")
     if path.exists():
         raise InputError(f"{path} is there already; remove it first, or write elsewhere: --policy FILE")
+    from suite import policy as policies
+    from suite import sides
+
     text = policies.suggested(sides.find(baseline, results), known.tasks_of(Store(results)))
     _write(path, text.encode())
     click.echo(f"{path} written; read it, then: hallmark gate CANDIDATE --policy {path}")
