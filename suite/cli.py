@@ -1,7 +1,7 @@
 """The command line ``hallmark``: verbs only. The one module that imports `tasks`.
 
-Exit codes: 0 fine, 1 findings or a failed unit, 2 usage or bad input found before any unit starts, 5 broken
-infrastructure.
+Exit codes: 0 fine, 1 findings or a failed unit, 2 usage or bad input found before any unit starts, 3 inconclusive,
+4 incomparable, 5 broken infrastructure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from suite.verbs.advise import advise
 from suite.verbs.board import board
 from suite.verbs.check import check
 from suite.verbs.common import Known
+from suite.verbs.compare import compare
 from suite.verbs.export import export
+from suite.verbs.gate import gate
 from suite.verbs.import_ import import_
 from suite.verbs.listing import list_
 from suite.verbs.machine import machine
@@ -36,6 +38,8 @@ VERBS: tuple[click.Command, ...] = (
     check,
     run,
     show,
+    compare,
+    gate,
     rank,
     advise,
     slices,

@@ -14,7 +14,7 @@ from suite.errors import IncomparableError, Undefined
 from suite.intervals import bootstrap
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
-from suite.paired import Difference, paired_difference
+from suite.paired import Difference, Estimate, paired_estimate, resampled
 from suite.record import Record
 from suite.stats import percentile_interval
 from suite.store import Store, Stored
@@ -89,6 +89,15 @@ def differences(parent: Stored, child: Stored, metrics: Metrics) -> dict[str, Di
         IncomparableError: they do not have the same items.
     """
     a, b = (outcomes.to_columns(stored.outcomes()) for stored in (parent, child))
+    return {name: found.difference for name, found in estimates(a, b, metrics, child.record.seed).items()}
+
+
+def estimates(a: Columns, b: Columns, metrics: Metrics, seed: int) -> dict[str, Estimate]:
+    """`differences` of columns of outcomes, b minus a, each with its evidence.
+
+    Raises:
+        IncomparableError: they do not have the same items.
+    """
     if outcomes.CALL_SECONDS in a or outcomes.CALL_SECONDS in b:
         raise IncomparableError("timings of two runs are not paired; the ratios are of calls that took turns")
     metrics = list(metrics(b) if callable(metrics) else metrics)
@@ -96,66 +105,68 @@ def differences(parent: Stored, child: Stored, metrics: Metrics) -> dict[str, Di
     lacking = outcomes.lacking(needed, a) or outcomes.lacking(needed, b)
     if lacking:
         raise IncomparableError(f"its outcomes, or its parent's, have no column {lacking}; run both again")
-    seed, text = child.record.seed, N_BYTES in a and N_BYTES in b
+    text = N_BYTES in a and N_BYTES in b
     same_items = np.array_equal(a[ITEM], b[ITEM])
     if not same_items and not text:
         raise IncomparableError("the two records do not have the same items")
     if not text or (same_items and all(np.array_equal(a[column], b[column]) for column in (N_BYTES, N_TOKENS))):
-        return on_same_items(a, b, metrics, seed)
+        return together(a, b, metrics, seed, _difference, _bootstrapped)
     return {metric.name: _of_other_tokens(metric, a, b, seed, same_items) for metric in metrics}
 
 
 def on_same_items(a: Columns, b: Columns, metrics: Iterable[Metric], seed: int) -> dict[str, Difference]:
     """The second minus the first for every metric; both outcomes are of the same items in the same order."""
-    return together(a, b, metrics, seed, _difference, _bootstrapped)
+    found = together(a, b, metrics, seed, _difference, _bootstrapped)
+    return {name: estimate.difference for name, estimate in found.items()}
 
 
-def _bootstrapped(value: float, values_R: NDArray[np.float64], cluster_N: NDArray[np.int64]) -> Difference:
+def _bootstrapped(value: float, values_R: NDArray[np.float64], cluster_N: NDArray[np.int64]) -> Estimate:
     n_clusters = int(cluster_N.max()) + 1
     one = percentile_interval(value, values_R, n_clusters, bootstrap(cluster_N), (None, None))
-    return Difference(value, one.low, one.high, one.method, len(cluster_N), n_clusters, one.reason)
+    difference = Difference(value, one.low, one.high, one.method, len(cluster_N), n_clusters, one.reason)
+    return Estimate(difference, resampled(value, values_R, n_clusters) if one.low is not None else None)
 
 
-def _of_other_tokens(metric: Metric, a: Columns, b: Columns, seed: int, same_items: bool) -> Difference:
+def _of_other_tokens(metric: Metric, a: Columns, b: Columns, seed: int, same_items: bool) -> Estimate:
     """The difference of a metric between models that cut the same text into other tokens."""
     if same_items and metric.observed is None:
         return _difference(metric, a, b, seed)
     names, both = np.unique(np.concatenate([a[CLUSTER], b[CLUSTER]]), return_inverse=True)
     if metric.observed != N_BYTES:
         why = "the two have different tokenizers: compared per byte or per item, never per token"
-        return Difference(None, None, None, "none", len(b[ITEM]), len(names), why)
+        return Estimate(Difference(None, None, None, "none", len(b[ITEM]), len(names), why))
     sums = []
     for columns, where in ((a, both[: len(a[CLUSTER])]), (b, both[len(a[CLUSTER]) :])):
         terms_NK = metric.terms(columns)
         sums_GK = np.zeros((len(names), terms_NK.shape[1]))
         np.add.at(sums_GK, where, terms_NK)
         sums.append(sums_GK)
-    return paired_difference(sums[0], sums[1], metric.finish, np.arange(len(names)), seed=seed)
+    return paired_estimate(sums[0], sums[1], metric.finish, np.arange(len(names)), seed=seed)
 
 
-def _difference(metric: Metric, a: Columns, b: Columns, seed: int) -> Difference:
+def _difference(metric: Metric, a: Columns, b: Columns, seed: int) -> Estimate:
     a, b = metric.rows(a), metric.rows(b)
     if metric.observed is not None and not (a[metric.observed] == b[metric.observed]).all():
         why = f"the two do not count the same {metric.observed}"
-        return Difference(None, None, None, "none", len(b[ITEM]), len(set(b[CLUSTER].tolist())), why)
+        return Estimate(Difference(None, None, None, "none", len(b[ITEM]), len(set(b[CLUSTER].tolist())), why))
     clusters = np.unique(b[CLUSTER], return_inverse=True)[1]
     try:
         metric(a), metric(b)
     except Undefined as why:
-        return Difference(None, None, None, "none", len(clusters), len(set(clusters.tolist())), str(why))
+        return Estimate(Difference(None, None, None, "none", len(clusters), len(set(clusters.tolist())), str(why)))
     if metric.whole is not None or metric.no_interval is not None:
         return _difference_of_rows(metric, a, b, clusters, seed)
-    return paired_difference(
+    return paired_estimate(
         metric.terms(a), metric.terms(b), metric.finish, clusters, seed=seed, proportion=metric.proportion
     )
 
 
-def _difference_of_rows(metric: Metric, a: Columns, b: Columns, clusters: NDArray[Any], seed: int) -> Difference:
+def _difference_of_rows(metric: Metric, a: Columns, b: Columns, clusters: NDArray[Any], seed: int) -> Estimate:
     """The difference of a metric that is no function of sums: both sides share the rows of every resample."""
     value, n, n_clusters = metric.of_columns(b) - metric.of_columns(a), len(clusters), len(np.unique(clusters))
     if metric.no_interval is not None:
-        return Difference(value, None, None, "none", n, n_clusters, metric.no_interval)
+        return Estimate(Difference(value, None, None, "none", n, n_clusters, metric.no_interval))
     if n_clusters < 2:  # noqa: PLR2004
-        return Difference(value, None, None, bootstrap(clusters), n, n_clusters, "one cluster: no interval")
+        return Estimate(Difference(value, None, None, bootstrap(clusters), n, n_clusters, "one cluster: no interval"))
     before_R, after_R = (rows.resampled(metric, columns, clusters, seed) for columns in (a, b))
     return _bootstrapped(value, after_R - before_R, clusters)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from suite.evidence import Evidence, Exact, Normal, Resampled
 from suite.stats import (
     Clusters,
     Finish,
@@ -66,6 +67,19 @@ class Difference:
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A difference and the evidence for it.
+
+    Attributes:
+        difference: with its 95 % interval.
+        evidence: bounds and one-sided tests at any level; ``None`` when there is no interval.
+    """
+
+    difference: Difference
+    evidence: Evidence | None = None
+
+
 def paired_difference(
     terms_a_NK: npt.ArrayLike,
     terms_b_NK: npt.ArrayLike,
@@ -93,19 +107,39 @@ def paired_difference(
     Raises:
         ValueError: the sides or the clusters do not fit together, or the terms of a proportion are not (0 or 1, 1).
     """
+    found = paired_estimate(terms_a_NK, terms_b_NK, finish, clusters_N, seed=seed, proportion=proportion)
+    return found.difference
+
+
+def paired_estimate(
+    terms_a_NK: npt.ArrayLike,
+    terms_b_NK: npt.ArrayLike,
+    finish: Finish,
+    clusters_N: Clusters,
+    *,
+    seed: int,
+    proportion: bool = False,
+) -> Estimate:
+    """`paired_difference` with the evidence that its interval was read from."""
     terms_a_NK, labels_N = checked(terms_a_NK, clusters_N)
     terms_b_NK, _ = checked(terms_b_NK, labels_N)
     if terms_a_NK.shape != terms_b_NK.shape:
         raise ValueError(f"want the same terms on both sides, not {terms_a_NK.shape} and {terms_b_NK.shape}")
     n_items, n_clusters = len(labels_N), len(np.unique(labels_N))
     if n_items == 0:
-        return Difference(None, None, None, "bonett-price" if proportion else "bootstrap", 0, 0, "no items")
+        return Estimate(Difference(None, None, None, "bonett-price" if proportion else "bootstrap", 0, 0, "no items"))
     if proportion:
-        value, found = _of_proportions(terms_a_NK, terms_b_NK, labels_N)
+        value, found, evidence = _of_proportions(terms_a_NK, terms_b_NK, labels_N)
     else:
-        value, found = _of_sums(np.hstack([terms_a_NK, terms_b_NK]), finish, labels_N, seed)
+        value, found, evidence = _of_sums(np.hstack([terms_a_NK, terms_b_NK]), finish, labels_N, seed)
     known = value if np.isfinite(value) else None
-    return Difference(known, found.low, found.high, found.method, n_items, n_clusters, found.reason)
+    difference = Difference(known, found.low, found.high, found.method, n_items, n_clusters, found.reason)
+    return Estimate(difference, evidence if found.low is not None else None)
+
+
+def resampled(value: float, values_R: FloatArray, n_clusters: int) -> Resampled:
+    """The evidence of a bootstrap, without the resamples that have no value."""
+    return Resampled(value, values_R[np.isfinite(values_R)], n_clusters)
 
 
 def mcnemar(correct_a_N: npt.ArrayLike, correct_b_N: npt.ArrayLike) -> float:
@@ -129,7 +163,9 @@ def mcnemar(correct_a_N: npt.ArrayLike, correct_b_N: npt.ArrayLike) -> float:
     return float(binomtest(gains, gains + losses).pvalue) if gains + losses else 1.0
 
 
-def _of_proportions(terms_a_NK: FloatArray, terms_b_NK: FloatArray, labels_N: Labels) -> tuple[float, Interval]:
+def _of_proportions(
+    terms_a_NK: FloatArray, terms_b_NK: FloatArray, labels_N: Labels
+) -> tuple[float, Interval, Evidence | None]:
     """The difference of two shares of hits, and Bonett & Price's interval, which has length even without a flip.
 
         (g - l) +- z sqrt((g + l - (g - l)^2) / (n + 2)),  g = (gains + 1) / (n + 2),  l = (losses + 1) / (n + 2)
@@ -147,16 +183,20 @@ def _of_proportions(terms_a_NK: FloatArray, terms_b_NK: FloatArray, labels_N: La
     value = gain - loss
     method = "bonett-price" if len(sums_GK) == n else "bonett-price-cluster"
     if len(sums_GK) == 1:
-        return value, Interval(None, None, method, "one cluster: no interval")
+        return value, Interval(None, None, method, "one cluster: no interval"), None
     if len(sums_GK) < n:
         n = effective_size(sums_GK[:, 0] - sums_GK[:, 1], sums_GK[:, 2], gain + loss - value**2, prior=0.0)
     gain, loss = (gain * n + 1) / (n + 2), (loss * n + 1) / (n + 2)
-    half = t_quantile(np.inf) * np.sqrt((gain + loss - (gain - loss) ** 2) / (n + 2))
+    error = float(np.sqrt((gain + loss - (gain - loss) ** 2) / (n + 2)))
+    half = t_quantile(np.inf) * error
     low, high = max(gain - loss - half, -1.0), min(gain - loss + half, 1.0)
-    return value, Interval(float(min(low, value)), float(max(high, value)), method)
+    found = Interval(float(min(low, value)), float(max(high, value)), method)
+    return value, found, Normal(gain - loss, error)
 
 
-def _of_sums(terms_ab_NK: FloatArray, finish: Finish, labels_N: Labels, seed: int) -> tuple[float, Interval]:
+def _of_sums(
+    terms_ab_NK: FloatArray, finish: Finish, labels_N: Labels, seed: int
+) -> tuple[float, Interval, Evidence | None]:
     """The difference of an additive metric and its bootstrap interval; the columns are those of a, then those of b."""
     n_terms = terms_ab_NK.shape[1] // 2
     sums_GK = cluster_sums(terms_ab_NK, labels_N)
@@ -167,9 +207,10 @@ def _of_sums(terms_ab_NK: FloatArray, finish: Finish, labels_N: Labels, seed: in
     value = float(finished(difference, sums_GK.sum(axis=0, keepdims=True))[0])
     same = np.array_equal(terms_ab_NK[:, :n_terms], terms_ab_NK[:, n_terms:])
     if same and np.isfinite(value) and (terms_ab_NK % 1 != 0).any():
-        return value, Interval(0.0, 0.0, "identical")
+        return value, Interval(0.0, 0.0, "identical"), Exact(0.0)
     method = "bootstrap" if len(sums_GK) == len(labels_N) else "bootstrap-cluster"
     if len(sums_GK) == 1:
-        return value, Interval(None, None, method, "one cluster: no interval")
+        return value, Interval(None, None, method, "one cluster: no interval"), None
     values_R = finished(difference, resampled_sums(sums_GK, seed))
-    return value, percentile_interval(value, values_R, len(sums_GK), method, (None, None))
+    found = percentile_interval(value, values_R, len(sums_GK), method, (None, None))
+    return value, found, resampled(value, values_R, len(sums_GK))

@@ -1,0 +1,228 @@
+"""Pairing: two records of one task -> the estimate of every number that both have, paired where it can be.
+
+Scores are paired item by item from the outcomes (`suite.compare.estimates`). Without outcomes on either side (imported
+or pinned records) they are compared unpaired, from the two intervals, which needs several times the items. Readings
+(bytes, seconds, memory) have no items: they are compared by value, or by their intervals where they have some.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from suite import compare, outcomes
+from suite.errors import HallmarkError, IncomparableError
+from suite.evidence import Exact, Normal
+from suite.metrics.base import Columns, Metric
+from suite.outcomes import CLUSTER, ITEM
+from suite.paired import Difference, Estimate
+from suite.record import Measurement, Record
+from suite.stats import t_quantile
+from suite.store import Stored
+from suite.task import AnyTask
+
+UNPAIRED = (
+    "UNPAIRED: {who} keeps no outcomes, so the two are compared by their intervals alone; a paired comparison needs "
+    "several times fewer items"
+)
+RATIOS = frozenset({"latency_ratio"})  # child over its parent: of the parent itself it is 1
+_TIMED = frozenset({"s", "1/s", "J", "W"})
+_OF_MACHINE = ("rss", "memory", "latency", "energy")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two comparable records of one task.
+
+    Attributes:
+        parent: the one that is compared with.
+        child: the one that is judged.
+        task: their task; ``None`` where it is not known here, and then nothing can be paired.
+    """
+
+    parent: Stored
+    child: Stored
+    task: AnyTask | None
+    _estimates: dict[str, Estimate] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def unpaired(self) -> str | None:
+        """Why nothing is paired; None where it is."""
+        sides = {"the baseline": self.parent.record, "the candidate": self.child.record}
+        without = [name for name, record in sides.items() if record.outcomes_sha256 is None or not self._has(name)]
+        if without:
+            return UNPAIRED.format(who=" and ".join(without))
+        return None if self.task else f"UNPAIRED: the task {self.child.record.task!r} is not known here"
+
+    def _has(self, side: str) -> bool:
+        """Whether the outcomes lie beside the record; a file of several records has none."""
+        return (self.parent if side == "the baseline" else self.child).outcomes_path.exists()
+
+    @cached_property
+    def columns(self) -> tuple[Columns, Columns]:
+        """Outcomes of parent and child; each item is its own cluster where no clusters are kept."""
+        return _columns(self.parent), _columns(self.child)
+
+    @cached_property
+    def without_clusters(self) -> bool:
+        """Whether the outcomes of either side name no clusters."""
+        return any(CLUSTER not in one.outcomes().column_names for one in (self.parent, self.child))
+
+    @cached_property
+    def same_answers(self) -> bool:
+        """Whether every outcome is the same to the last bit, some real number among them: the models do the same."""
+        a, b = (one.record.outcomes_sha256 for one in (self.parent, self.child))
+        return a is not None and a == b and any(_real(values) for values in self.columns[1].values())
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Every metric of the task, those by group among them."""
+        if self.task is None:
+            return {}
+        scored = getattr(self.task, "scored", None)
+        return {m.name: m for m in (self.task.metrics if scored is None or self.unpaired else scored(self.columns[1]))}
+
+    def estimates(self, names: Iterable[str]) -> dict[str, Estimate]:
+        """Child minus parent for each of these metrics or readings.
+
+        Raises:
+            IncomparableError: the two do not have the same items.
+        """
+        wanted = [name for name in dict.fromkeys(names) if name not in self._estimates]
+        scores = [self.metrics[name] for name in wanted if name in self.metrics]
+        if scores and not self.unpaired:
+            if self.same_answers:
+                self._estimates.update({metric.name: self._equal(metric) for metric in scores})
+            else:
+                a, b = self.columns
+                self._estimates.update(compare.estimates(a, b, scores, self.child.record.seed))
+        for name in wanted:
+            if name not in self._estimates:
+                self._estimates[name] = self._by_value(name)
+        return {name: self._estimates[name] for name in names}
+
+    def _equal(self, metric: Metric) -> Estimate:
+        items = metric.rows(self.columns[1])
+        n, n_clusters = len(items[ITEM]), len(set(items[CLUSTER].tolist()))
+        m = self.child.record.measurement(metric.name)
+        if m is None or m.value is None:
+            return Estimate(Difference(None, None, None, "none", n, n_clusters, m.reason if m else "no value"))
+        return Estimate(Difference(0.0, 0.0, 0.0, "identical", n, n_clusters), Exact(0.0))
+
+    def _by_value(self, name: str) -> Estimate:
+        a, b = baseline_value(self.parent.record, self.child.record, name), self.child.record.measurement(name)
+        for who, m in (("the baseline", a), ("the candidate", b)):
+            if m is None or m.value is None:
+                why = f"{who} has no {name}" + (f": {m.reason}" if m and m.reason else "")
+                return Estimate(Difference(None, None, None, "none", 0, 0, why))
+        assert a is not None
+        assert b is not None
+        reading = name not in self.metrics and a.n_clusters is None and b.n_clusters is None
+        other = elsewhere(self.parent.record, self.child.record) if reading and of_machine(b) else None
+        if other and name not in RATIOS:
+            return Estimate(Difference(None, None, None, "none", b.n, 0, other))
+        return unpaired(a, b, exact=reading)
+
+
+def pair(parent: Stored, child: Stored, task: AnyTask | None) -> Pair:
+    """The two as a pair.
+
+    Raises:
+        IncomparableError: another task version, protocol, data or limit.
+    """
+    why = compare.incomparable(parent.record, child.record)
+    if why is None and task is not None and task.version != child.record.task_version:
+        why = f"task version {child.record.task_version!r}, this installation has {task.version!r}; run both again"
+    if why is None and child.record.parent_sha256 != parent.record.parent_sha256:
+        why = "the task itself compares each with its own parent, and these are not the same"
+    if why:
+        raise IncomparableError(why)
+    return Pair(parent, child, task)
+
+
+def unpaired(a: Measurement, b: Measurement, exact: bool) -> Estimate:
+    """B minus a from two independent measurements; `exact`: without intervals, they are taken as free of error.
+
+    The interval is MOVER's (Zou & Donner 2008); the evidence is normal with the root of the sum of squared errors.
+    """
+    assert a.value is not None
+    assert b.value is not None
+    value, n, clusters = b.value - a.value, min(a.n, b.n), min(a.n_clusters or a.n, b.n_clusters or b.n)
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        if exact:
+            return Estimate(Difference(value, value, value, "exact", n, clusters), Exact(value))
+        return Estimate(Difference(value, None, None, "none", n, clusters, "unpaired, and a side has no interval"))
+    low = value - math.hypot(b.value - b.low, a.high - a.value)
+    high = value + math.hypot(b.high - b.value, a.value - a.low)
+    se = (high - low) / (2 * t_quantile(np.inf))
+    law = Normal((low + high) / 2, se) if se > 0 else Exact(value)
+    return Estimate(Difference(value, low, high, "unpaired", n, clusters), law)
+
+
+def baseline_value(parent: Record, child: Record, name: str) -> Measurement | None:
+    """The baseline's number; 1 for a ratio to the parent where the baseline is that parent."""
+    found, of_child = parent.measurement(name), child.measurement(name)
+    if name in RATIOS and of_child is not None and child.manifest.parent == parent.manifest.name:
+        return of_child.model_copy(update={"value": 1.0, "low": 1.0, "high": 1.0, "reason": None})
+    return found
+
+
+def of_machine(m: Measurement) -> bool:
+    """Whether a number depends on where it was measured: time, energy, memory in use."""
+    return m.unit in _TIMED or any(part in m.name for part in _OF_MACHINE)
+
+
+def elsewhere(a: Record, b: Record) -> str | None:
+    """Why time and memory of two records do not compare; None if they do."""
+    here = {
+        "machine": (a.machine.id, b.machine.id),
+        "device": (a.machine.device, b.machine.device),
+        "number of threads": (a.machine.threads, b.machine.threads),
+    }
+    other = [f"{what} ({old} against {new})" for what, (old, new) in here.items() if old != new]
+    return f"measured with another {' and '.join(other)}" if other else None
+
+
+def nondeterminism(newest: Stored, others: Iterable[Stored], primary: str | None) -> list[str]:
+    """How far apart runs of the same model, task, machine and packages are, one line for each that differs."""
+    lines = []
+    for other in others:
+        if other.record.outcomes_sha256 == newest.record.outcomes_sha256:
+            continue
+        changed = _changed_items(other, newest)
+        a, b = (one.record.measurement(primary) if primary else None for one in (other, newest))
+        size = f"{primary} {a.value:.6g} and {b.value:.6g}" if a and b and a.value is not None and b.value else "scores"
+        lines.append(
+            f"{newest.record.manifest.name} on {newest.record.task} was scored twice with different results "
+            f"({size}{changed}): {other.path.name} and {newest.path.name}; the newer one counts"
+        )
+    return lines
+
+
+def _changed_items(a: Stored, b: Stored) -> str:
+    try:
+        old, new = a.outcomes(), b.outcomes()
+    except HallmarkError:
+        return ""
+    if old.num_rows != new.num_rows or old.column_names != new.column_names:
+        return ", other items"
+    changed = np.zeros(old.num_rows, dtype=bool)
+    for name in old.column_names:
+        if not old.column(name).equals(new.column(name)):
+            pairs = zip(old.column(name).to_pylist(), new.column(name).to_pylist(), strict=True)
+            changed |= np.array([x != y for x, y in pairs])
+    return f", {int(changed.sum())} of {len(changed)} items differ"
+
+
+def _columns(stored: Stored) -> Columns:
+    columns = outcomes.to_columns(stored.outcomes())
+    return columns if CLUSTER in columns else {**columns, CLUSTER: columns[ITEM]}
+
+
+def _real(values: object) -> bool:
+    array = np.asarray(values)
+    return array.dtype.kind == "f" and bool((array % 1 != 0).any())

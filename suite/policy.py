@@ -1,0 +1,229 @@
+"""Policy: what a gate lets pass. ``gate.toml`` is read here, and written here from a baseline's own noise.
+
+How many losses are allowed is decided before the candidate is seen: one `primary` metric a task must be shown to be no
+worse than its margin; the others must not be shown to be worse than theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from suite.errors import InputError, unknown
+from suite.record import Measurement
+from suite.sides import Side
+from suite.task import AnyTask
+
+CLAIMS = "claim_mismatches"
+ANY_TASK = "*"
+UNITS = ("absolute", "relative", "se")
+
+
+class Gated(BaseModel):
+    """One metric that is gated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    task: str = ANY_TASK
+    """Task; ``*``: every task that the two have and that has such a number."""
+    name: str
+    """Metric or reading as records spell it, or ``claim_mismatches``."""
+    margin: float = Field(ge=0)
+    """How much worse than the baseline still passes."""
+    unit: Literal["absolute", "relative", "se"]
+    """Of the margin: the metric's own unit, a share of the baseline's value, or standard errors of the baseline."""
+    primary: bool = False
+    """The task's one metric that must be shown to be within its margin."""
+
+
+class Policy(BaseModel):
+    """A gate's policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    schema_version: Literal[1]
+    """Version of this file format; 1."""
+    baseline: str | None = None
+    """What is compared with where ``--baseline`` is absent: a submission, a folder of records, or a file."""
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance of a false alarm, and of letting pass what is worse than a margin."""
+    metric: tuple[Gated, ...] = Field(min_length=1)
+    """What is gated."""
+
+
+def read(path: Path) -> Policy:
+    """The policy in a file.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown key, a margin without unit, two primaries of one task.
+    """
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"no policy at {path} ({error.strerror}); write one: hallmark gate --init --baseline NAME --policy {path}"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from None
+    try:
+        policy = Policy.model_validate(fields)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_explain(error, fields)}") from None
+    _check_once(policy, path)
+    return policy
+
+
+def check_names(policy: Policy, known: Mapping[str, set[str]]) -> None:
+    """Refuse a task or metric that does not exist.
+
+    Args:
+        policy: the policy.
+        known: task -> names of its metrics and readings.
+
+    Raises:
+        InputError: an unknown one, with the nearest names.
+    """
+    for gated in policy.metric:
+        if gated.name == CLAIMS:
+            continue
+        if gated.task != ANY_TASK and gated.task not in known:
+            raise unknown("task in the policy", gated.task, known)
+        names = set().union(*known.values()) if gated.task == ANY_TASK else known[gated.task]
+        if gated.name not in names:
+            where = "" if gated.task == ANY_TASK else f" of task {gated.task!r}"
+            raise unknown(f"metric{where} in the policy", gated.name, names)
+
+
+def suggested(baseline: Side, tasks: Mapping[str, AnyTask]) -> str:
+    """The text of a commented policy with margins from the baseline's own noise.
+
+    Primary metrics get one standard error of the baseline: a loss that the choice of items alone could explain, and
+    that a paired comparison can tell from none (it sees about a third of that error). Others get two.
+
+    Raises:
+        InputError: none of the baseline's records is of a known task.
+    """
+    parts = [_HEAD.format(baseline=json.dumps(baseline.where))]
+    for name in sorted(baseline.records):
+        task, record = tasks.get(name), baseline.records[name].record
+        if task is None:
+            continue
+        ranked = record.measurement(task.primary)
+        if ranked is None or ranked.value is None:
+            continue
+        parts.append(f"# --- {name}: {task.title}\n" + _entry(name, ranked, 1.0, primary=True))
+        others = (m for m in record.measurements if _worth(m.name, task.primary))
+        parts += [_entry(name, m, 2.0) for m in others if m.value is not None and m.low is not None]
+    if len(parts) == 1:
+        raise InputError(f"no record of {baseline.name} has a value of a known task's primary metric")
+    return "\n".join([*parts, _TAIL])
+
+
+def _worth(name: str, primary: str) -> bool:
+    """Which others a first policy gates: calibration, and what happens to groups."""
+    if name == "nll":
+        return primary != "perplexity"  # exp of the same
+    return name == "ece_15" or name.startswith("worst_group_") or "_gap[" in name
+
+
+def _entry(task: str, m: Measurement, errors: float, primary: bool = False) -> str:
+    assert m.value is not None
+    better = "higher" if m.higher_is_better else "lower"
+    noted = f"# {m.name} {m.value:.4g}, {better} is better"
+    if m.low is None or m.high is None or m.high <= m.low:
+        margin, unit, why = 0.01, "relative", f"{noted}; no interval, so 1 % of the value"
+    else:
+        margin, unit = errors, "se"
+        error = (m.high - m.low) / (2 * 1.959963984540054)
+        what = "1 standard error" if errors == 1 else f"{errors:g} standard errors"
+        clustered = m.n_clusters is not None and m.n_clusters < m.n
+        on = f"{m.n_clusters} clusters" if clustered else f"{m.n} items"
+        why = f"{noted}; {what} = {_short(errors * error)} on {on}"
+    lines = [why, "[[metric]]", f"task = {json.dumps(task)}", f"name = {json.dumps(m.name)}"]
+    lines += [f"margin = {margin:g}", f'unit = "{unit}"']
+    return "\n".join([*lines, *(["primary = true"] if primary else []), ""])
+
+
+def _short(value: float) -> str:
+    return f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}" if 0 < value < 1 else f"{value:.3g}"
+
+
+def _check_once(policy: Policy, path: Path) -> None:
+    seen: set[tuple[str, str]] = set()
+    primaries: dict[str, str] = {}
+    for gated in policy.metric:
+        if (gated.task, gated.name) in seen:
+            raise InputError(f"{path}: {gated.name} of task {gated.task!r} is gated twice; keep one of the two")
+        seen.add((gated.task, gated.name))
+        if gated.primary and gated.task == ANY_TASK:
+            raise InputError(f"{path}: {gated.name}: a primary metric belongs to one task; write task = NAME")
+        if gated.primary and gated.task in primaries:
+            both = f"{primaries[gated.task]} and {gated.name}"
+            raise InputError(f"{path}: task {gated.task!r} has two primary metrics, {both}; choose one beforehand")
+        if gated.primary:
+            primaries[gated.task] = gated.name
+
+
+def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
+    """The first problem, in one line; says which metric it is about."""
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    loc, entry = first["loc"], ""
+    model: type[BaseModel] = Policy
+    if len(loc) > 1 and loc[0] == "metric":
+        given = fields["metric"][loc[1]]
+        named = given.get("name") if isinstance(given, dict) else None
+        entry, loc, model = f"metric {int(loc[1]) + 1} ({named or 'without name'}): ", loc[2:], Gated
+    key = ".".join(map(str, loc))
+    if first["type"] == "extra_forbidden":
+        return entry + str(unknown("key", key, model.model_fields))
+    if first["type"] == "missing" and key == "unit":
+        return f"{entry}its margin has no unit; add unit = one of {', '.join(UNITS)}"
+    if first["type"] == "missing":
+        return f"{entry}key {key!r} is missing"
+    return f"{entry}{key} = {json.dumps(first['input'], default=str)}: {first['msg']}"
+
+
+_HEAD = """\
+# What `hallmark gate CANDIDATE --policy THIS` lets pass.
+#
+# Every metric gets one of three verdicts, from the interval of its paired change:
+#   regressed      worse than the margin, beyond doubt            -> exit code 1
+#   non-inferior   not worse than the margin, beyond doubt
+#   inconclusive   these items cannot tell                        -> exit code 3 where `primary = true`
+# The gate passes when every primary metric is non-inferior and no metric has regressed. Choose the margins before you
+# see the candidate: how much may be lost? A margin is
+#   absolute   in the metric's own unit: 0.01 is one point of accuracy
+#   relative   a share of the baseline's value: 0.05 is 5 %
+#   se         standard errors of the baseline: 1 is what the choice of items alone could explain
+
+schema_version = 1
+baseline = {baseline}
+alpha = 0.05                 # chance of a false alarm, and of passing what is worse than its margin
+"""
+
+_TAIL = """\
+# --- every task. Numbers without sampling error are compared by value.
+# Files do not grow.
+[[metric]]
+name = "bytes"
+margin = 0
+unit = "relative"
+
+# Memory is read from one run and varies by some per cent; it is compared on equal machines only.
+# [[metric]]
+# name = "peak_rss_bytes"
+# margin = 0.10
+# unit = "relative"
+
+# What the manifest claims of the files, and the files contradict.
+[[metric]]
+name = "claim_mismatches"
+margin = 0
+unit = "absolute"
+"""

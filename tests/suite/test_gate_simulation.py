@@ -1,0 +1,134 @@
+"""The gate's error rates and power, simulated over flip rates and numbers of items, against the closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from suite.evidence import Normal
+from suite.metrics.base import ratio
+from suite.paired import Difference, Estimate, paired_estimate
+from suite.significance import detectable
+from suite.verdict import Outcome, Question, Verdict, judge, overall
+
+ALPHA, TRIES = 0.05, 400
+GRID = [(flips, n) for flips in (0.04, 0.10, 0.25) for n in (300, 1000, 3000)]
+
+
+def estimates(flips: float, n: int, change: float, seed: int, tries: int = TRIES) -> list[Estimate]:
+    """Paired right or wrong answers with that true share of flips and true change."""
+    draw = np.random.default_rng(seed)
+    counts = draw.multinomial(n, [(flips + change) / 2, (flips - change) / 2, 1 - flips], size=tries)
+    return [estimate(n, int(gains), int(losses)) for gains, losses, _ in counts]
+
+
+def estimate(n: int, gains: int, losses: int) -> Estimate:
+    """What `paired_estimate` gives of these counts (the next test compares), without making n items of them."""
+    g, l = (gains + 1) / (n + 2), (losses + 1) / (n + 2)  # noqa: E741
+    law = Normal(g - l, math.sqrt((g + l - (g - l) ** 2) / (n + 2)))
+    value = (gains - losses) / n
+    low, high = min(law.lower(0.025), value), max(law.upper(0.025), value)
+    return Estimate(Difference(value, low, high, "bonett-price", n, n), law)
+
+
+@pytest.mark.parametrize(("n", "gains", "losses"), [(300, 5, 7), (1000, 0, 0), (3000, 400, 350)])
+def test_the_simulation_uses_the_law_of_real_comparisons(n: int, gains: int, losses: int) -> None:
+    terms = np.ones((2, n, 2))
+    terms[0, :gains, 0] = 0
+    terms[1, gains : gains + losses, 0] = 0
+    real = paired_estimate(terms[0], terms[1], ratio, np.arange(n), seed=0, proportion=True)
+    mine = estimate(n, gains, losses)
+    assert (real.difference.value, real.difference.n) == pytest.approx((mine.difference.value, n))
+    assert (real.difference.low, real.difference.high) == pytest.approx((mine.difference.low, mine.difference.high))
+    assert isinstance(real.evidence, Normal)
+    assert isinstance(mine.evidence, Normal)
+    assert (real.evidence.centre, real.evidence.error) == pytest.approx((mine.evidence.centre, mine.evidence.error))
+
+
+def question(found: Estimate, margin: float, primary: bool = True, task: str = "t") -> Question:
+    blank = Verdict(task, "accuracy", primary, Outcome.INCOMPARABLE, margin, "", True, difference=found.difference)
+    return Question(blank, found)
+
+
+def share(found: list[Estimate], margin: float, outcome: Outcome) -> float:
+    return float(np.mean([judge([question(one, margin)], ALPHA)[0].outcome is outcome for one in found]))
+
+
+def slack(p: float) -> float:
+    """Three standard errors of a simulated share."""
+    return 3 * math.sqrt(p * (1 - p) / TRIES)
+
+
+@pytest.mark.parametrize(("flips", "n"), GRID)
+def test_neither_error_is_made_more_often_than_alpha(flips: float, n: int) -> None:
+    margin = min(0.02, flips / 2)
+    at_the_margin = estimates(flips, n, -margin, seed=n)
+    assert share(at_the_margin, margin, Outcome.REGRESSED) <= ALPHA / 2 + slack(ALPHA / 2)
+    assert share(at_the_margin, margin, Outcome.NON_INFERIOR) <= ALPHA + slack(ALPHA)
+    equal = estimates(flips, n, 0.0, seed=n + 1)
+    assert share(equal, margin, Outcome.REGRESSED) <= ALPHA / 2
+    assert share(equal, 0.0, Outcome.REGRESSED) <= ALPHA / 2 + slack(ALPHA / 2)
+
+
+@pytest.mark.parametrize(("flips", "n"), GRID[1:])  # of 12 flips no loss can be told with that power
+def test_power_is_that_of_the_closed_form(flips: float, n: int) -> None:
+    """At a loss of MDE = 2.8 sqrt(f / n) beyond the margin four of five are found."""
+    loss = detectable(math.sqrt(flips / n))
+    se = math.sqrt((flips - loss**2) / n)  # the closed form leaves the square of the loss out
+    expected = norm.cdf(loss / se - norm.ppf(1 - ALPHA / 2))
+    assert expected >= 0.8 - 1e-9
+    found = share(estimates(flips, n, -loss, seed=2 * n), 0.0, Outcome.REGRESSED)
+    assert found == pytest.approx(expected, abs=slack(0.8) + 0.02)  # the interval is a little wide at small n
+
+
+@pytest.mark.parametrize(("flips", "n"), [(0.04, 1000), (0.10, 3000)])
+def test_an_equal_model_is_shown_to_be_no_worse_with_the_power_of_the_closed_form(flips: float, n: int) -> None:
+    margin = (norm.ppf(1 - ALPHA) + norm.ppf(0.8)) * math.sqrt(flips / n)
+    found = share(estimates(flips, n, 0.0, seed=7), margin, Outcome.NON_INFERIOR)
+    assert found == pytest.approx(0.8, abs=slack(0.8) + 0.02)
+
+
+def test_many_metrics_raise_no_more_false_alarms_than_one() -> None:
+    """Ten tasks and twenty further metrics, all exactly at their margins: one alarm in twenty gates at most."""
+    tries, primaries, others = 300, 10, 20
+    flat = estimates(0.1, 500, -0.02, seed=11, tries=tries * (primaries + others))
+    false = passed = 0
+    for i in range(tries):
+        mine = flat[i * (primaries + others) : (i + 1) * (primaries + others)]
+        verdicts = judge([question(one, 0.02, k < primaries, str(k)) for k, one in enumerate(mine)], ALPHA)
+        false += overall(verdicts) is Outcome.REGRESSED
+        passed += overall(verdicts) is Outcome.NON_INFERIOR
+    assert false / tries <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / tries)
+    assert passed == 0
+
+
+def test_one_that_is_worse_than_one_margin_rarely_passes_among_good_ones() -> None:
+    good, bad = estimates(0.02, 3000, 0.01, seed=1, tries=300), estimates(0.1, 1000, -0.02, seed=2, tries=300)
+    outcomes = [
+        overall(judge([question(g, 0.02, task="a"), question(b, 0.02, task="b")], ALPHA))
+        for g, b in zip(good, bad, strict=True)
+    ]
+    rate = np.mean([outcome is Outcome.NON_INFERIOR for outcome in outcomes])
+    assert rate <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / 300)
+
+
+def test_lower_is_better_is_turned_round() -> None:
+    found = estimates(0.1, 3000, 0.05, seed=3, tries=1)[0]
+    up = question(found, 0.01)
+    down = Question(Verdict("t", "error", True, Outcome.INCOMPARABLE, 0.01, "", False, difference=found.difference),
+                    found)  # fmt: skip
+    assert judge([up], ALPHA)[0].outcome is Outcome.NON_INFERIOR
+    assert judge([down], ALPHA)[0].outcome is Outcome.REGRESSED
+
+
+def test_what_has_no_interval_or_too_few_items_is_inconclusive() -> None:
+    none = Estimate(Difference(-0.5, None, None, "bootstrap-cluster", 500, 1, "one cluster: no interval"))
+    verdict = judge([question(none, 0.01)], ALPHA)[0]
+    assert (verdict.outcome, verdict.reason) == (Outcome.INCONCLUSIVE, "one cluster: no interval")
+    few = estimates(0.5, 19, -0.45, seed=4, tries=1)[0]
+    verdict = judge([question(few, 0.01)], ALPHA)[0]
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "19 items are too few" in str(verdict.reason)
