@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,7 +107,12 @@ class Segmentation(Task[Segmenter]):
             policy=policy,
         )
         self.groups = {attribute: tuple(values) for attribute, values in (groups or {}).items()}
-        self.metrics = (*metrics_of(self.scoring, self.groups), *metrics)
+        self._further = tuple(metrics)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
+        """Every number of what is declared; made when asked for, because there may be hundreds."""
+        return (*metrics_of(self.scoring, self.groups), *self._further)
 
     def protocol(self, context: int | None, bos: bool = True) -> str:
         """One way only."""
