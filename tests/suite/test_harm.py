@@ -49,7 +49,7 @@ def test_changes_and_flips_by_hand() -> None:
 def test_shared_resamples_change_no_paired_number() -> None:
     changes = {c.name: c.change for c in harm.harm(PARENT, CHILD, Framed(metrics=(NLL, ACCURACY)), seed=3).changes}
     for make, base in ((groups.gap, NLL), (groups.worst_group, NLL), (groups.gap, ACCURACY)):
-        alone = _difference(make(base, "x", 20, merged=True), PARENT, CHILD, 3)
+        alone = _difference(make(base, "x", 20, merged=True), PARENT, CHILD, 3).difference
         shared = changes[make(base, "x").name]
         assert (shared.value, shared.low, shared.high) == pytest.approx((alone.value, alone.low, alone.high))
         assert (shared.method, shared.n, shared.n_clusters) == (alone.method, alone.n, alone.n_clusters)

@@ -320,7 +320,7 @@ def smoothed(confidence: Any, correct: Any) -> float:
 def test_the_change_from_parent_to_child_has_a_paired_interval(metric: Any) -> None:
     """A child with sharper probabilities and the same decisions: its change is seen, and known better than either."""
     parent, child = paired(600)
-    change = compare._difference(metric, parent, child, seed=0)
+    change = compare._difference(metric, parent, child, seed=0).difference
     assert change.value == pytest.approx(metric(child) - metric(parent))
     assert change.low is not None
     assert change.high is not None
@@ -331,7 +331,7 @@ def test_the_change_from_parent_to_child_has_a_paired_interval(metric: Any) -> N
     if metric is calibration.ECE_15:
         assert change.high - change.low < m.high - m.low
         assert change.low > 0
-    same = compare._difference(metric, parent, parent, seed=0)
+    same = compare._difference(metric, parent, parent, seed=0).difference
     assert same.value == 0
 
 

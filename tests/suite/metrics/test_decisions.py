@@ -104,7 +104,7 @@ def test_a_threshold_of_a_score() -> None:
 def test_paired_change(metric: Any) -> None:
     a = multiclass(500)
     b = labelled(np.roll(a["probs"], 1, axis=1) * 0.45 + a["probs"] * 0.55, a["label"])
-    change = compare._difference(metric, a, b, seed=0)
+    change = compare._difference(metric, a, b, seed=0).difference
     assert change.value == pytest.approx(metric(b) - metric(a))
     assert change.low is not None
     assert change.high is not None

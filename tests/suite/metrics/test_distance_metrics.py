@@ -188,12 +188,12 @@ def test_the_change_of_a_quantile_between_two_models_is_paired() -> None:
     """b doubles every divergence of a: its median changes by just that median, whatever is resampled."""
     a = columns()
     b = {**a, "kl": np.array([2 * values for values in a["kl"]], dtype=object)}
-    changed = compare._difference(distance.KL_MEDIAN, a, b, seed=0)
+    changed = compare._difference(distance.KL_MEDIAN, a, b, seed=0).difference
     assert changed.value == pytest.approx(distance.KL_MEDIAN(a))
     assert (changed.n, changed.n_clusters, changed.method) == (N, N // 3, "bootstrap-cluster")
     assert changed.low is not None
     assert changed.low < distance.KL_MEDIAN(a) < (changed.high or 0)
-    worst = compare._difference(distance.KL_MAX, a, b, seed=0)
+    worst = compare._difference(distance.KL_MAX, a, b, seed=0).difference
     assert worst.value == distance.KL_MAX(a)
     assert (worst.low, worst.reason) == (None, distance.KL_MAX.no_interval)
 

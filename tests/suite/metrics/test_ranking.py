@@ -155,7 +155,7 @@ def test_order_interval_and_paired_change(metric: Any) -> None:
     assert m.low is not None
     assert m.high is not None
     assert m.low <= m.value <= m.high
-    change = compare._difference(metric, a, b, seed=0)
+    change = compare._difference(metric, a, b, seed=0).difference
     assert change.value == pytest.approx(metric(b) - metric(a))
     assert change.low is not None
 

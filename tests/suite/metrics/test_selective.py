@@ -77,7 +77,7 @@ def test_order_of_rows_and_paired_change(metric: Any) -> None:
     tied = labelled(c["probs"].round(1) / c["probs"].round(1).sum(axis=1, keepdims=True), c["label"])
     order = np.random.default_rng(2).permutation(400)
     assert metric({name: values[order] for name, values in tied.items()}) == pytest.approx(metric(tied), rel=1e-12)
-    change = compare._difference(metric, c, tied, seed=0)
+    change = compare._difference(metric, c, tied, seed=0).difference
     assert change.value == pytest.approx(metric(tied) - metric(c))
     assert change.low is not None
     assert change.high is not None

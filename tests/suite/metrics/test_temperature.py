@@ -111,7 +111,7 @@ def test_at_temperature_one_nothing_changes_and_the_effect_can_be_compared() -> 
     assert temperature.ECE_15_SCALED(c) == pytest.approx(calibration.ECE_15(c), rel=1e-9)
     assert temperature.NLL_SCALED(c) == pytest.approx(classification.NLL(c), rel=1e-9)
     child = at(c, temperature.fit(c["probs"], c["label"]))
-    change = compare._difference(temperature.NLL_SCALED, c, child, seed=0)
+    change = compare._difference(temperature.NLL_SCALED, c, child, seed=0).difference
     assert change.value is not None
     assert change.high is not None
     assert change.high < 0
