@@ -77,7 +77,7 @@ class TestReal:
         child = fake("new", {"fake": "uniform", "vocabulary": 50}, parent="old", **LANGUAGE)
         for name in ("old", "new"):
             assert hallmark("run", child.parent / name, "-t", "crows-pairs", "--limit", "200").code == 0
-        shown = hallmark("show", child, "-t", "crows-pairs").out
+        shown = hallmark("show", child, "-t", "crows-pairs", "--all").out
         (line,) = [line for line in shown.splitlines() if line.startswith("mean_abs_dll ↓")]
         value, parent, change = re.findall(r"(-?[\d.]+)(?: nats|  +\[)", line)
         assert float(value) / float(parent) == pytest.approx(np.log(50) / np.log(256), rel=1e-3)
