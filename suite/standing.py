@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite import outcomes
+from suite import outcomes, rows
 from suite.entrants import Entrants, collect
-from suite.errors import IncomparableError, InputError, Undefined
+from suite.errors import IncomparableError, InputError
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER
 from suite.pareto import share_on_front
-from suite.ranks import MIN_TIED, RESAMPLES, Ranking, Sample, draws, ranking, sample
+from suite.ranks import MIN_TIED, RESAMPLES, Ranking, Sample, ranking, sample
 from suite.stats import LEVEL
 from suite.store import Store, Stored
 from suite.task import AnyTask
@@ -133,21 +133,13 @@ def _sample(task: AnyTask, chosen: Sequence[Stored], seed: int) -> Sample:
 
 
 def _sample_of_rows(metric: Metric, columns: Sequence[Columns], clusters: NDArray[Any], seed: int) -> Sample:
-    """A metric that is no function of sums is computed again from the rows of every resample."""
+    """A metric that is no function of sums is computed again for every resample, the same ones for all models."""
     sign = 1.0 if metric.higher_is_better else -1.0
     which = np.unique(clusters, return_inverse=True)[1]
-    rows_of = [np.flatnonzero(which == cluster) for cluster in range(which.max() + 1)]
-    resampled = np.empty((RESAMPLES, len(columns)), dtype=np.float32)
-    counts_RG = (row for block in draws(len(rows_of), seed) for row in block.astype(np.int64))
-    for r, counts_G in enumerate(counts_RG):
-        rows = np.concatenate([np.tile(rows_of[g], counts_G[g]) for g in np.flatnonzero(counts_G)])
-        for model, one in enumerate(columns):
-            try:
-                resampled[r, model] = sign * metric.of_rows(one, rows)
-            except Undefined as why:
-                raise IncomparableError(f"{metric.name} has no value in some resamples: {why}") from None
-    values = np.array([sign * metric(one) for one in columns])
-    return Sample(values, resampled)
+    resampled = np.stack([rows.resampled(metric, one, which, seed) for one in columns], axis=1)
+    if not np.isfinite(resampled).all():
+        raise IncomparableError(f"{metric.name} has no value in some resamples: {metric.undefined}")
+    return Sample(np.array([sign * metric(one) for one in columns]), (sign * resampled).astype(np.float32))
 
 
 @dataclass(frozen=True)

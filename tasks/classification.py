@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from suite.data import Dataset, Hub, check
 from suite.errors import AnswerError
 from suite.manifest import Inputs, Kind, Manifest
+from suite.metrics.base import Metric
 from suite.metrics.classification import outcomes
 from suite.model import Classifier, Signature
 from suite.task import Example, Row, Task
@@ -52,8 +54,13 @@ class Classification(Task[Classifier]):
         self.name, self.title, self.version, self.dataset = name, title, version, dataset
         self._shape, self._load, self._protocol, self._read = shape, load, protocol, read
         self._measured = replace(measured, scaled=bool(self.calibrates))
-        self.metrics, self.framed = classification_metrics(self._measured), framed(self._measured)
+        self.framed = framed(self._measured)
         self.chance = 1 / len(measured.classes)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
+        """The declared set; made when asked for, because most commands ask one task of many."""
+        return classification_metrics(self._measured)
 
     def fetch(self) -> None:
         """Read the data once."""
