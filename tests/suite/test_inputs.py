@@ -10,10 +10,11 @@ import pytest
 from pydantic import ValidationError
 from support import Ran, one_line
 
-from suite.claims import contradictions
+from suite.claims import Files, contradictions
 from suite.formats.base import Description, Signature
 from suite.inputs import Inputs
 from suite.manifest import Manifest
+from suite.static import report
 
 Fake = Callable[..., Path]
 Hallmark = Callable[..., Ran]
@@ -33,6 +34,11 @@ def test_what_is_not_set_leaves_the_fingerprints_of_older_records_valid() -> Non
     older = {"shape": [1, 4, 4], "spacing": [1.0, 2.0], "normalisation": {"mean": [0.5], "std": [0.25]}, "classes": 3}
     assert manifest().fingerprint() == "b18827cc9a32357e05e4ef6771a133f2e574dc904ff8d9ee45499a6a0766cac9"
     assert manifest(**older).fingerprint() == "c6aa81ed9c67cc7ce1a9376d6449ee468e0d0f9541e40bea551b99cad2cabb06"
+
+
+def files(said: Manifest, signature: Signature) -> Files:
+    """A submission whose files state a signature."""
+    return Files(said, Path("m"), Description(1, 4, {"float32": 4}, signature), lambda: report(Path("m"), said.format))
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -123,12 +129,12 @@ def test_windows_are_for_segmentation(kind: str) -> None:
 )
 def test_check_holds_the_inputs_against_the_file(inputs: dict[str, Any], words: str | None) -> None:
     signature = Signature((None, 1, 8, 8, None), (None, 2, 8, 8, None))
-    found = contradictions(manifest(**inputs), Path("m"), Description(1, 4, {"float32": 4}, signature), None)
+    found = contradictions(files(manifest(**inputs), signature), None)
     assert len(found) == (words is not None)
     assert words is None or words in found[0]
 
 
 def test_flips_of_a_flat_file() -> None:
     signature = Signature((None, 1, None, None), (None, 2, None, None))
-    (line,) = contradictions(manifest(flips=[2]), Path("m"), Description(1, 4, {"float32": 4}, signature), None)
+    (line,) = contradictions(files(manifest(flips=[2]), signature), None)
     assert "flips names axis 2" in line

@@ -14,11 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 from support import Ran, one_line, write_submission
 
 from suite.child import Child
-from suite.claims import stored_zeros
 from suite.formats import LOADERS, loader_for
 from suite.formats.base import Place
 from suite.manifest import Inputs, Kind
 from suite.remote import RemoteSegmenter
+from suite.static import report
 from tasks.inference import segment
 from tasks.scans import Image
 
@@ -80,7 +80,7 @@ def test_it_is_described_and_counted_as_all_its_members(folds: Path) -> None:
     both = loader_for("onnx", Inputs(ensemble=("fold0.onnx", "fold1.onnx"))).describe(folds)
     assert (both.parameters, both.tensor_bytes) == (2 * one.parameters, 2 * one.tensor_bytes)
     assert (both.dtypes, both.signature) == ({"float32": 2 * one.tensor_bytes}, one.signature)
-    assert stored_zeros(folds, "onnx", ("fold0.onnx", "fold1.onnx")) == [(0, 4), (0, 4)]
+    assert report(folds, "onnx", ("fold0.onnx", "fold1.onnx")).weights == 2 * 4
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_bad_members_are_refused_in_one_line(
 
 def test_windows_flips_and_folds_from_the_command_line(hallmark: Hallmark, tmp_path: Path) -> None:
     """Both voxelwise: cut, flipped and averaged with itself, a network scores what it scores alone."""
-    network = save(tmp_path / "made" / "a.onnx", 0)
+    network = save(tmp_path / "made" / "a.onnx", 1, classes=6)
     fields: dict[str, Any] = {"kind": "segmentation", "format": "onnx"}
     alone = write_submission(tmp_path, "alone", {"m.onnx": network}, "m.onnx", **fields)
     inputs = {"patch": [16, 16, 20], "flips": [0, 1], "ensemble": ["a.onnx", "b.onnx"]}

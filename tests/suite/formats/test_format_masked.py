@@ -187,7 +187,8 @@ def test_a_run_from_the_command_line(hallmark: Callable[..., Ran], mirror: Path,
     refused = hallmark("run", submission, "-t", "crows-pairs")
     assert refused.code == 2
     assert "'crows-pairs' is for causal language models; bert is a masked one" in refused.err
-    (path,) = [path for path in (tmp_path / "results").rglob("*.parquet") if "readings" not in path.name]
+    made = tmp_path / "results" / "bert" / "crows-pairs-mlm"
+    (path,) = [path for path in made.glob("*.parquet") if "readings" not in path.name]
     texts = {e.item: (e.input.more, e.input.less) for e in pairs()}
     for row in pq.read_table(path).slice(0, 3).to_pylist():
         assert row["logprobs"] == pytest.approx(shared(folder, texts[row["item"]]), abs=1e-3)

@@ -43,7 +43,7 @@ GRAINED = (
     "recall_iou50",
 )  # of ranks 1..n, or on a grid: finer with more items
 OPTIONAL = {"smece": "relplot"}  # metric -> package of an extra that computes it
-MANY = 2400  # items of a metric that needs a thousand negatives
+MANY = 2400  # items of a metric that needs a thousand negatives, or of the best one in a hundred
 
 
 def probabilities(rng: np.random.Generator, n: int = N) -> Columns:
@@ -201,10 +201,13 @@ def columns_for(metric: Metric) -> Columns:
     """`columns`, or as many items as the metric needs."""
     if id(metric) in OF_MASKS:
         return {**columns(), **of_masks()}
-    if not any(part in metric.name for part in ("logauc", "variant", "corruption", "first=")):
+    early = any(part in metric.name for part in ("logauc", "ef_1pc"))
+    if not early and not any(
+        part in metric.name for part in ("variant", "corruption", "first=", "utilisation", "imbalance")
+    ):
         return columns()
     rng = np.random.default_rng(0)
-    if "logauc" in metric.name:
+    if early:
         clusters = np.array([f"c{i // 3}" for i in range(MANY)])
         return {**probabilities(rng, MANY), **variants(rng, MANY), "cluster": clusters}
     n = 4 * MANY  # two dozen items of every variant, half of which are right
