@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from suite.errors import InputError
+from suite.explain import explain
 from suite.inputs import Inputs, Normalisation, Strict
 
 __all__ = ["FILE_NAME", "KINDS", "Compression", "Inputs", "Kind", "Manifest", "Normalisation", "canonical_json"]
@@ -113,7 +113,7 @@ class Manifest(Strict):
         try:
             manifest = cls.model_validate(fields)
         except ValidationError as error:
-            raise InputError(f"{path}: {_explain(error)}") from None
+            raise InputError(f"{path}: {explain(error, Manifest)}") from None
         if manifest.name != path.resolve().parent.name:
             raise InputError(
                 f"{path}: name = {manifest.name!r} but the folder is {path.resolve().parent.name!r}; make them equal"
@@ -134,31 +134,3 @@ def canonical_json(value: Any) -> bytes:
     b'{"a":[1.5,null],"b":1}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def _explain(error: ValidationError) -> str:
-    """The first problem of a pydantic error, in one line; names the nearest key for an unknown one."""
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key is also a missing one
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        allowed = _fields_at(first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
-        guess = f"; did you mean {near[0]!r}?" if near else "."
-        return f"unknown key {where!r}{guess} Allowed here: {', '.join(allowed)}"
-    if first["type"] == "missing":
-        return f"key {where!r} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if isinstance(first["input"], dict) and first["type"] == "value_error":  # of a section: it says which keys
-        return f"{where}: {message}{more}" if where else f"{message}{more}"
-    return f"{where} = {json.dumps(first['input'], default=str)}: {message}{more}"
-
-
-def _fields_at(loc: tuple[str | int, ...]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {
-        "": Manifest,
-        "compression": Compression,
-        "inputs": Inputs,
-        "inputs.normalisation": Normalisation,
-    }
-    return list(models[".".join(map(str, loc))].model_fields)

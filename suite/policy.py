@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from suite.errors import InputError, unknown
+from suite.explain import explain_one, first_problem
 from suite.record import Measurement
 from suite.sides import Side
 from suite.task import AnyTask
@@ -172,21 +173,16 @@ def _check_once(policy: Policy, path: Path) -> None:
 
 def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
     """The first problem, in one line; says which metric it is about."""
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    loc, entry = first["loc"], ""
+    first = first_problem(error)
+    place, entry = first["loc"], ""
     model: type[BaseModel] = Policy
-    if len(loc) > 1 and loc[0] == "metric":
-        given = fields["metric"][loc[1]]
+    if len(place) > 1 and place[0] == "metric":
+        given = fields["metric"][place[1]]
         named = given.get("name") if isinstance(given, dict) else None
-        entry, loc, model = f"metric {int(loc[1]) + 1} ({named or 'without name'}): ", loc[2:], Gated
-    key = ".".join(map(str, loc))
-    if first["type"] == "extra_forbidden":
-        return entry + str(unknown("key", key, model.model_fields))
-    if first["type"] == "missing" and key == "unit":
+        entry, place, model = f"metric {int(place[1]) + 1} ({named or 'without name'}): ", place[2:], Gated
+    if first["type"] == "missing" and place == ("unit",):
         return f"{entry}its margin has no unit; add unit = one of {', '.join(UNITS)}"
-    if first["type"] == "missing":
-        return f"{entry}key {key!r} is missing"
-    return f"{entry}{key} = {json.dumps(first['input'], default=str)}: {first['msg']}"
+    return entry + explain_one(first, model, place)
 
 
 _HEAD = """\

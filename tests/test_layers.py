@@ -20,8 +20,9 @@ HEAVY = {
 # module prefix -> prefixes of our own modules that it may import
 ALLOWED = {
     "suite.errors": (),
+    "suite.explain": ("suite.errors",),
     "suite.inputs": ("suite.errors",),
-    "suite.manifest": ("suite.errors", "suite.inputs"),
+    "suite.manifest": ("suite.errors", "suite.explain", "suite.inputs"),
     "suite.record": ("suite.errors", "suite.manifest"),
     "suite.stats": ("suite.errors",),
     "suite.evidence": ("suite.errors", "suite.stats"),

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from suite.errors import InputError, unknown
 from suite.exchange.figure import Figure, Model, name_of, with_error
+from suite.explain import explain
 from suite.manifest import KINDS, Kind
 
 NEEDED = ("submission", "kind", "task", "metric", "value")
@@ -95,9 +96,10 @@ def mapping(given: str) -> Sheet:
         text = built_in[given].read_text(encoding="utf-8")
     try:
         return Sheet.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        raise InputError(f"mapping {given}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"mapping {given}: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"mapping {given}: {explain(error, Sheet)}") from None
 
 
 def rows_of(text: str, where: str, table: int = 1) -> list[Row]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
 import tomllib
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from suite.data import Dataset
 from suite.errors import InputError
+from suite.explain import explain
 from suite.manifest import Kind, canonical_json
 
 _WORDS = {"title", "licence", "source", "sha256"}  # no number depends on them
@@ -125,31 +123,4 @@ def validated(model: type[CommonT], fields: Mapping[str, Any], where: str) -> Co
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"{where}: {_explain(error, model)}") from None
-
-
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem in one line; a misspelt key comes before the key that is missing for it."""
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        allowed = list(_model_at(model, first["loc"][:-1]).model_fields)
-        near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
-        guess = f"; did you mean {near[0]!r}?" if near else "."
-        return f"unknown key {where!r}{guess} Allowed here: {', '.join(allowed)}"
-    if first["type"] == "missing":
-        return f"key {where!r} is missing"
-    said = first["msg"].removeprefix("Value error, ")
-    if not where:
-        return said
-    return f"{where} = {json.dumps(first['input'], default=str)}: {said}"
-
-
-def _model_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel]:
-    """The nested model at a place; a place within lists is that of their items."""
-    for part in loc:
-        if isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            inside = [annotation, *typing.get_args(annotation)]
-            model = next((t for t in inside if isinstance(t, type) and issubclass(t, BaseModel)), model)
-    return model
+        raise InputError(f"{where}: {explain(error, model)}") from None

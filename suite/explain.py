@@ -1,0 +1,65 @@
+"""Explanations: what pydantic found wrong in a file that a person wrote, in one line that says what is allowed."""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from suite.errors import unknown
+
+Place = Sequence[str | int]
+
+
+def first_problem(error: ValidationError) -> ErrorDetails:
+    """The problem to tell: an unknown key before all others, because a misspelt key is also a missing one."""
+    return min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem and how many more there are.
+
+    Args:
+        error: what validation raised.
+        model: what was validated; its fields are the keys that are allowed.
+    """
+    first = first_problem(error)
+    told = explain_one(first, model, first["loc"])
+    if first["type"] in ("extra_forbidden", "missing") or error.error_count() == 1:
+        return told
+    return f"{told} ({error.error_count() - 1} more)"
+
+
+def explain_one(problem: ErrorDetails, model: type[BaseModel], place: Place) -> str:
+    """One problem: which key, what it holds, what is wrong with that; for an unknown key the allowed ones.
+
+    Args:
+        problem: one of ``error.errors()``.
+        model: the model in which `place` begins.
+        place: the keys that lead to the problem.
+    """
+    where = ".".join(map(str, place))
+    if problem["type"] == "extra_forbidden":
+        told = str(unknown("key", str(place[-1]), _at(model, place[:-1]).model_fields))
+        return f"in {'.'.join(map(str, place[:-1]))}: {told}" if len(place) > 1 else told
+    if problem["type"] == "missing":
+        return f"key {where!r} is missing"
+    said = problem["msg"].removeprefix("Value error, ")
+    if not where:
+        return said
+    if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of a section: it says which keys
+        return f"{where}: {said}"
+    return f"{where} = {json.dumps(problem['input'], default=str)}: {said}"
+
+
+def _at(model: type[BaseModel], place: Place) -> type[BaseModel]:
+    """The nested model at a place; a place within lists is that of their items."""
+    for part in place:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inside = [annotation, *typing.get_args(annotation)]
+            model = next((t for t in inside if isinstance(t, type) and issubclass(t, BaseModel)), model)
+    return model
