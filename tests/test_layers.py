@@ -56,7 +56,8 @@ ALLOWED = {
     ),
     "tasks": (
         *("suite.task", "suite.model", "suite.metrics", "suite.data", "suite.engine.lm_eval"),
-        *("suite.errors", "suite.inputs", "suite.manifest", "suite.overlay", "suite.timing.scenario", "tasks"),
+        *("suite.errors", "suite.explain", "suite.inputs", "suite.manifest", "suite.overlay"),
+        *("suite.timing.scenario", "tasks"),
     ),
     "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (
