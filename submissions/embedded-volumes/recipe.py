@@ -16,6 +16,6 @@ from submissions import vision_recipes as vision
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    net = vision.fit(vision.volume_net(12), vision.volume_data(), steps=600, rate=5e-3)
+    net = vision.fit(vision.volume_net(12), vision.volume_data(), steps=950, rate=5e-3)
     vision.export_onnx(net.fold(), Path(__file__).with_name("model.onnx"))
     vision.publish(__file__)
