@@ -14,6 +14,7 @@ from suite.data import Dataset, check
 from suite.errors import InputError
 from suite.manifest import Inputs
 from suite.metrics.base import Metric
+from suite.metrics.codes import MISSING
 from suite.model import Segmenter
 from suite.overlay import Picture
 from suite.task import Example, Row
@@ -213,7 +214,7 @@ def listed(description: Description, folder: Path, table_optional: bool = False)
     """
     path = None if description.table is None else folder / description.table
     if path is not None and table_optional and not path.is_file():
-        blank = dict.fromkeys(description.groups, table.MISSING)
+        blank = dict.fromkeys(description.groups, MISSING)
         every = cases.listed(description, folder)
         return Files(folder, every, [Attributes(case.item, blank) for case in every])
     every = cases.listed(description, folder)

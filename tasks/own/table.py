@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError, unknown
+from suite.metrics.codes import MISSING, SMALL
 from tasks.own.common import Common
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MISSING = "(missing)"
+_LONGEST = 100  # characters of a group's value
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 _EMPTY = ["", "NA", "N/A", "NaN", "nan", "null"]
 _DELIMITERS = ("\t", ";", ",")
@@ -176,9 +177,20 @@ def _groups(table: Table, name: str, limits: tuple[float, ...] | None) -> list[s
     if limits is not None:
         return [band(value, limits) for value in table.numbers(name).tolist()]
     values = [cell or MISSING for cell in table.text(name)]
-    if bad := next((value for value in values if set(value) & set("[],=")), None):
-        raise InputError(f"{table.path}: group {name!r} has the value {bad!r}; a value may not hold any of [ ] , =")
+    if bad := next((value for value in dict.fromkeys(values) if (_why_not(value))), None):
+        raise InputError(f"{table.path}: group {name!r} has the value {bad[:60]!r}; {_why_not(bad)}: rename it")
     return values
+
+
+def _why_not(value: str) -> str:
+    """Why a value cannot stand in a metric's name, which is to be read back; empty if it can."""
+    if set(value) & set("[],="):
+        return "a value may not hold any of [ ] , ="
+    if not value.isprintable():
+        return "a value may not hold line breaks or other control characters"
+    if value == SMALL:
+        return "that name is of all groups that are too small"
+    return f"a value may have {_LONGEST} characters, this has {len(value)}" if len(value) > _LONGEST else ""
 
 
 def _origins(table: Table, description: Common) -> list[str]:

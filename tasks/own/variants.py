@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 
 from suite.errors import InputError, unknown
 from suite.metrics.base import Metric
+from suite.metrics.codes import MISSING
 from tasks.own.common import Common
-from tasks.own.table import MISSING, Attributes
+from tasks.own.table import Attributes
 from tasks.variants import shift_metrics
 
 
