@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suite.errors import UnitError
 from suite.model import Predictions
+from suite.outcomes import CLUSTER
 from suite.task import Example
 from suite.unit import Unit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Ask = Callable[[Any, Sequence[tuple[int, Example]]], Sequence[Any]]
 
@@ -36,7 +40,13 @@ def by_file(every: Sequence[Example]) -> Ask:
 
 
 def sample(examples: Sequence[Example], unit: Unit) -> list[tuple[int, Example]]:
-    """Examples with their position in the task: all of them, or a seeded random sample beside the calibration split."""
+    """Examples with their position in the task: all of them, or whole clusters drawn beside the calibration split.
+
+    A limited run holds at most so many items. Clusters come in a seeded order, and one that no longer fits is passed
+    over: windows of a text, scans of a patient and variants of an item stay together, so that intervals and paired
+    changes of a limited run mean what those of a whole one mean. Where no cluster is as small as the limit, the run
+    holds the first items of one.
+    """
     numbered = list(enumerate(examples))
     if not numbered:
         raise UnitError(f"task {unit.task.name!r} has no items")
@@ -44,9 +54,33 @@ def sample(examples: Sequence[Example], unit: Unit) -> list[tuple[int, Example]]
     limit = unit.options.limit
     if limit is None or limit >= len(scored):
         return numbered
-    drawn = np.random.default_rng(unit.options.seed).choice(len(scored), limit, replace=False)
-    chosen = {scored[i][0] for i in drawn.tolist()}
+    chosen = _drawn(scored, limit, unit.options.seed)
     return [one for one in numbered if one[0] in chosen or one[1].calibration]
+
+
+def _drawn(scored: Sequence[tuple[int, Example]], limit: int, seed: int) -> set[int]:
+    """Positions of at most `limit` items, in whole clusters where one fits."""
+    clusters: dict[str, list[int]] = {}
+    for position, example in scored:
+        clusters.setdefault(example.cluster or example.item, []).append(position)
+    members = list(clusters.values())
+    order = np.random.default_rng(seed).permutation(len(members)).tolist()
+    chosen: set[int] = set()
+    for i in order:
+        if len(chosen) + len(members[i]) <= limit:
+            chosen.update(members[i])
+    return chosen or set(members[order[0]][:limit])
+
+
+def drawn(table: pa.Table, unit: Unit) -> tuple[str, ...]:
+    """What a limited run says of its scored items, for people; nothing where the whole task was asked."""
+    limit = unit.options.limit
+    if limit is None:
+        return ()
+    items, clusters = table.num_rows, len(table.column(CLUSTER).unique())
+    one = " in one cluster" + (", or a part of one that is larger" if items == limit else "")
+    of = "" if clusters == items else one if clusters == 1 else f" in {clusters} whole clusters"
+    return (f"limit {limit}: {items} items{of}, drawn with seed {unit.options.seed}",)
 
 
 def cut(examples: list[tuple[int, Example]], unit: Unit) -> Iterator[list[tuple[int, Example]]]:

@@ -11,6 +11,7 @@ from typing import Any
 from suite.errors import Undefined
 from suite.intervals import Intervals, numbered
 from suite.metrics.base import Columns, Metric
+from suite.metrics.codes import with_numbers
 from suite.outcomes import CLUSTER
 from suite.probes import PROBES
 from suite.probes.base import Probe, Reading, Series
@@ -20,7 +21,7 @@ from suite.record import Measurement
 def scores(metrics: Iterable[Metric], columns: Columns, seed: int) -> list[Measurement]:
     """Every metric on these outcomes, with its interval; an undefined one is null with its reason."""
     intervals = Intervals(seed)
-    columns = {**columns, CLUSTER: numbered(columns)}  # numbers are compared faster than text, in the same order
+    columns = with_numbers({**columns, CLUSTER: numbered(columns)})  # numbers are faster than text, in the same order
     drafts = [_draft(metric, columns, intervals) for metric in metrics]
     intervals.settle()
     return [draft() for draft in drafts]

@@ -25,7 +25,9 @@ import numpy.typing as npt
 from suite import rows
 from suite.stats import N_RESAMPLES, Finish, FloatArray, IntArray, cluster_sums, finished
 
-_BLOCK_COUNTS = 2**21  # counts in one block: 16 MB as float64
+_BLOCK_COUNTS = 2**21  # counts in one block: 4 MB
+_WIDE = 8  # terms from which a metric is worth a look at which of them are 0
+_TAKE, _CALL = 4, 500  # what it costs to pick a unit's count, and to call a product, in products
 
 
 @dataclass
@@ -122,35 +124,104 @@ class _Layout:
 
     def __init__(self, members: Sequence[Sums]) -> None:
         self._members = members
-        self._terms_MK = np.concatenate([one.sums_MK for one in members], axis=1)
+        terms_MK = np.concatenate([one.sums_MK for one in members], axis=1)
         self._cuts = np.cumsum([one.sums_MK.shape[1] for one in members])[:-1]
-        self._cluster_M = members[0].cluster_M
         ends_S = members[0].ends_S
-        self._edges = [0, *(() if ends_S is None else ends_S.tolist())]
-        if ends_S is None:
-            self._edges.append(len(self._terms_MK))
-        self.width = (len(self._edges) - 1) * self._terms_MK.shape[1]
+        edges = [0, len(terms_MK)] if ends_S is None else [0, *ends_S.tolist()]
+        self._shape = len(edges) - 1, terms_MK.shape[1]
+        self._cluster_M, self._parts = members[0].cluster_M, _whole(terms_MK, edges)
+        if any(one.sums_MK.shape[1] >= _WIDE for one in members):
+            self._sort(terms_MK, edges)
+        target_F = np.concatenate([part.target_K for part in self._parts])
+        self._order_F = np.argsort(target_F, kind="stable")
+        self._target_T, self._first_T = np.unique(target_F[self._order_F], return_index=True)
+        self.width = max(len(target_F), self._shape[0] * self._shape[1])
+
+    def _sort(self, terms_MK: FloatArray, edges: Sequence[int]) -> None:
+        """Sort units by their cell, where that leaves far fewer products: a unit of an ECE has 3 terms of 45."""
+        order_M, parts = _by_cell(terms_MK, edges, next(_cells(self._members)))
+        taken = 0 if self._cluster_M is not None else _TAKE * len(terms_MK)
+        if sum(part.terms_PK.size for part in parts) + taken + _CALL * len(parts) < terms_MK.size:
+            self._cluster_M = order_M if self._cluster_M is None else self._cluster_M[order_M]
+            self._parts = parts
 
     def add(self, counts_BC: npt.NDArray[np.uint16]) -> None:
         counts = counts_BC if self._cluster_M is None else counts_BC.take(self._cluster_M, axis=1)
-        sums_BSK = np.zeros((len(counts), len(self._edges) - 1, self._terms_MK.shape[1]))
-        for segment, (start, stop) in enumerate(pairwise(self._edges)):
-            if stop > start:
-                sums_BSK[:, segment] = counts[:, start:stop].astype(np.float64) @ self._terms_MK[start:stop]
+        found_BF = np.concatenate(
+            [counts[:, part.start : part.stop].astype(np.float64) @ part.terms_PK for part in self._parts], axis=1
+        )
+        sums_BX = np.zeros((len(counts), self._shape[0] * self._shape[1]))
+        if len(self._first_T):
+            sums_BX[:, self._target_T] = np.add.reduceat(found_BF[:, self._order_F], self._first_T, axis=1)
+        sums_BSK = sums_BX.reshape(len(counts), *self._shape)
         for one, mine in zip(self._members, np.split(sums_BSK, self._cuts, axis=2), strict=True):
             one.add(mine)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Units ``start:stop`` of one group, with those terms that are not 0 in all of them.
+
+    Attributes:
+        start: first unit.
+        stop: one past the last unit.
+        terms_PK: their terms.
+        target_K: which of all sums each term goes into, segments first.
+    """
+
+    start: int
+    stop: int
+    terms_PK: FloatArray
+    target_K: IntArray
+
+
+def _whole(terms_MK: FloatArray, edges: Sequence[int]) -> list[_Part]:
+    """One part a segment, with all terms."""
+    width = terms_MK.shape[1]
+    return [
+        _Part(start, stop, terms_MK[start:stop], np.arange(width) + segment * width)
+        for segment, (start, stop) in enumerate(pairwise(edges))
+        if stop > start
+    ]
+
+
+def _cells(members: Sequence[Sums]) -> Iterator[IntArray]:
+    """Per member with many terms, the number of each unit's first term that is not 0: of an ECE, its bin's."""
+    for one in members:
+        if one.sums_MK.shape[1] >= _WIDE:
+            yield (one.sums_MK != 0).argmax(axis=1)
+
+
+def _by_cell(terms_MK: FloatArray, edges: Sequence[int], cell_M: IntArray) -> tuple[IntArray, list[_Part]]:
+    """An order of the units by segment and cell, and one part for each pair of these."""
+    segment_M = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    order_M = np.lexsort((cell_M, segment_M))
+    key_M = segment_M[order_M] * terms_MK.shape[1] + cell_M[order_M]
+    starts = [0, *(np.flatnonzero(np.diff(key_M)) + 1).tolist(), len(key_M)]
+    parts = []
+    for start, stop in pairwise(starts):
+        terms_PK = terms_MK[order_M[start:stop]]
+        there = np.flatnonzero(terms_PK.any(axis=0))
+        target = there + segment_M[order_M[start]] * terms_MK.shape[1]
+        parts.append(_Part(start, stop, np.ascontiguousarray(terms_PK[:, there]), target))
+    return order_M, parts
+
+
 def _same_units(asked: Sequence[Sums]) -> list[list[Sums]]:
-    """Those with the same units together."""
+    """Those with the same units together; of those with many terms one each."""
     found: list[list[Sums]] = []
     for one in asked:
-        mine = next((group for group in found if _alike(group[0], one)), None)
+        wide = one.sums_MK.shape[1] >= _WIDE
+        mine = next((group for group in found if _alike(group[0], one) and not (wide and _is_wide(group))), None)
         if mine is None:
             found.append([one])
         else:
             mine.append(one)
     return found
+
+
+def _is_wide(group: Sequence[Sums]) -> bool:
+    return any(one.sums_MK.shape[1] >= _WIDE for one in group)
 
 
 def _alike(a: Sums, b: Sums) -> bool:

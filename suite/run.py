@@ -103,7 +103,7 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress, worst: overlay.Wo
     if unit.task.calibrates:
         table = applied(table, unit.task.calibrates)
     facts = _facts(child, model)
-    facts = replace(facts, notes=(*facts.notes, *static.notes))
+    facts = replace(facts, notes=(*facts.notes, *static.notes, *asking.drawn(table, unit)))
     if unit.options.overlays and worst is None:
         facts = replace(facts, notes=(*facts.notes, "no pictures of the worst cases: begun without them"))
     return _Asked(table, series, why_not, facts, started, time.monotonic() - clock)

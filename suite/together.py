@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from suite.errors import Undefined
 from suite.intervals import Intervals, numbered, pooled
 from suite.metrics.base import Columns, Metric
+from suite.metrics.codes import with_numbers
 from suite.outcomes import CLUSTER
 
 ChangeT = TypeVar("ChangeT")
@@ -33,7 +34,7 @@ def together(
         made: change, its bootstrap values [R], and each row's cluster number [N] -> the change.
     """
     cluster_N = numbered(b)  # numbers are compared faster than text, in the same order
-    a, b = {**a, CLUSTER: cluster_N}, {**b, CLUSTER: cluster_N}
+    a, b = (with_numbers({**side, CLUSTER: cluster_N}) for side in (a, b))
     intervals = Intervals(seed)
     drafts = {metric.name: _draft(metric, a, b, intervals, alone, made) for metric in metrics}
     intervals.settle()

@@ -40,7 +40,7 @@ class Options:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads of the model's runtime; None: ``OMP_NUM_THREADS``, else all cores.
         seed: of the bootstrap and of sampling.
-        limit: number of items, a seeded random sample; None: all.
+        limit: most items to ask, in whole clusters drawn by the seed; None: all.
         time_limit_s: for one unit, loading included.
         again: run finished units once more.
         overlays: keep pictures of the worst cases.

@@ -42,6 +42,7 @@ from suite.metrics.calibration import ECE_15
 from suite.metrics.classification import MOST_CLASSES, TOP
 from suite.metrics.codes import Attributes
 from suite.metrics.frame import Framed
+from suite.metrics.shift import failure_rate
 
 MOST_SHOWN = 20  # classes of which coverage is shown one by one
 PART, KNOWN, NOVEL = "part", "known", "novel"  # column of tasks with novelty: is the item of one of the classes?
@@ -93,6 +94,14 @@ def framed(what: Measured) -> Framed:
     if what.novelty:
         found, binary = [_of_known(metric) for metric in found], None
     return Framed(metrics=tuple(found), attributes=what.groups, decisions=binary)
+
+
+def shifted(what: Measured) -> list[Metric]:
+    """What is compared between the variants of a data set: sites, corruptions; the failure rate is that of errors."""
+    found = [classification.ACCURACY, classification.NLL, of_top(ECE_15), failure_rate("correct", 1)]
+    if len(what.classes) == 2:  # noqa: PLR2004
+        found.append(ranking.ranking(what.binary)[0])
+    return [_of_known(metric) for metric in found] if what.novelty else found
 
 
 def _of_known(metric: Metric) -> Metric:

@@ -64,7 +64,7 @@ class Shown:
 
 
 class Varied(Task[Any]):
-    """Another task, in variants; ``--limit`` draws rows, so that a limited run pairs fewer items.
+    """Another task, in variants; ``--limit`` counts rows and keeps all variants of an item together.
 
     Protocol ``<the other's>/<id of the changes>``. Rows have the other task's columns, ``origin`` (the item's id there)
     and what `describe` says of the changed input.

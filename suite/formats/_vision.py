@@ -98,7 +98,10 @@ def as_probabilities(outputs: Array, inputs: Inputs) -> Array:
             raise UnitError('the output sums to 1, these are probabilities: set inputs.output = "probabilities"')
         return _softmax(outputs)
     if outputs.min(initial=0.0) < 0 or np.abs(sums - 1).max(initial=0.0) > _SUM_TOLERANCE:
-        raise UnitError('the model\'s output does not sum to 1 over the classes; set inputs.output = "logits"')
+        raise UnitError(
+            f"the model's output does not sum to 1 over the classes, within {_SUM_TOLERANCE:g} and nowhere negative "
+            f'(sums from {sums.min():.4g} to {sums.max():.4g}); normalise it, or set inputs.output = "logits"'
+        )
     return outputs
 
 

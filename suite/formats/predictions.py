@@ -129,11 +129,13 @@ def _names(weights: Path) -> list[str]:
         raise InputError(f"{weights.name} cannot be read: {one_line(error)}") from None
 
 
-def _columns(weights: Path) -> Any:
+def _columns(weights: Path, ids: str = "id") -> Any:
+    """The table; in a .csv ids are text as they stand there: 007 is not 7."""
     if weights.suffix.lower() == ".csv":
+        import pyarrow as pa
         from pyarrow import csv
 
-        return csv.read_csv(weights)
+        return csv.read_csv(weights, convert_options=csv.ConvertOptions(column_types={ids: pa.string()}))
     from pyarrow import parquet
 
     return parquet.read_table(weights)
@@ -147,7 +149,7 @@ def _table(weights: Path, name: str, inputs: Inputs) -> Table:
                     raise UnitError(f"{weights.name} has no array {wanted!r}; it has {', '.join(sorted(arrays.files))}")
             scores, ids = arrays[name], None if inputs.ids is None else arrays[inputs.ids].astype(str).tolist()
     else:
-        columns = _columns(weights)
+        columns = _columns(weights, inputs.ids or "id")
         chosen = [column for column in columns.column_names if column.startswith(name)]
         key = inputs.ids or "id"
         if len(chosen) < 2 or key not in columns.column_names:  # noqa: PLR2004 - one class is no choice

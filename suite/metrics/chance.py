@@ -37,6 +37,7 @@ SEED = 0
 QUANTILE = 0.95
 MAX_UNDEFINED = 0.05
 NO_ESTIMATE = "a statement about chance, not an estimate"
+_WIDE = 8  # terms from which it is worth a look at which of them are 0
 _KEPT_LABELS = 2**27  # labels of all permutations that are kept: 256 MB
 
 Floats = NDArray[np.float64]
@@ -180,16 +181,42 @@ def _gaps_of_sums(metric: Metric, columns: Columns, code_N: Ints, deals: Deals) 
     else:
         order = np.lexsort((*terms_NK.T, code_N, cluster_N))  # the same whatever order the items come in
         units_UK, code_U, block_U = terms_NK[order], code_N[order], np.unique(cluster_N[order], return_inverse=True)[1]
-    n_groups, n_terms = len(known), terms_NK.shape[1]
-    constant_K = (units_UK == units_UK[:1]).all(axis=0)  # the same for every unit: no permutation changes its sums
-    unit_T, term_T = np.nonzero(units_UK * ~constant_K)  # T terms that are not 0: three of the 45 of an ECE
-    fixed_GK = np.bincount(code_U, minlength=n_groups)[:, None] * (units_UK[:1] * constant_K)
-    value_T, sums_PX = units_UK[unit_T, term_T], []
-    for labels_U in deals.labels(code_U, block_U):
-        cell_T = labels_U.take(unit_T) * np.int64(n_terms) + term_T
-        sums_PX.append(np.bincount(cell_T, value_T, minlength=n_groups * n_terms))
-    values_PG = finished(metric.finish, np.stack(sums_PX).reshape(-1, n_groups, n_terms) + fixed_GK)
+    sums_PGK = _dealt_sums(units_UK, code_U, len(known), deals.labels(code_U, block_U))
+    values_PG = finished(metric.finish, sums_PGK)
     return gap_of(values_PG, np.ones(values_PG.shape, dtype=bool))
+
+
+def _dealt_sums(units_UK: Floats, code_U: Ints, n_groups: int, dealt: Iterable[NDArray[Any]]) -> Floats:
+    """Sums of the terms in each group, [P, G, K], for every permutation of the groups.
+
+    Units are told apart by group and cell, and a cell's terms that are not 0 come first: three of the 45 of an ECE,
+    whose cells are its bins.
+    """
+    n_terms = units_UK.shape[1]
+    constant_K = (units_UK == units_UK[:1]).all(axis=0)  # the same for every unit: no permutation changes its sums
+    fixed_GK = np.bincount(code_U, minlength=n_groups)[:, None] * (units_UK[:1] * constant_K)
+    varying_UK = units_UK * ~constant_K
+    cells, cell_U = np.unique((varying_UK != 0).argmax(axis=1) if n_terms >= _WIDE else 0 * code_U, return_inverse=True)
+    term_SC, values_SU = _packed(varying_UK, cell_U, len(cells))
+    sums_PGK = []
+    for labels_U in dealt:
+        at_U = labels_U * np.int64(len(cells)) + cell_U if len(cells) > 1 else labels_U.astype(np.int64)
+        sums_GK = fixed_GK.copy()
+        for term_C, values_U in zip(term_SC, values_SU, strict=True):
+            found_GC = np.bincount(at_U, values_U, minlength=n_groups * len(cells)).reshape(n_groups, len(cells))
+            np.add.at(sums_GK, (slice(None), term_C), found_GC)
+        sums_PGK.append(sums_GK)
+    return np.stack(sums_PGK)
+
+
+def _packed(terms_UK: Floats, cell_U: Ints, n_cells: int) -> tuple[list[Ints], list[Floats]]:
+    """For as many turns as a cell has terms: which term of each cell it is, [C], and its value for each unit, [U]."""
+    there_CK = np.zeros((n_cells, terms_UK.shape[1]), dtype=bool)
+    np.logical_or.at(there_CK, cell_U, terms_UK != 0)
+    order_CK = np.argsort(~there_CK, axis=1, kind="stable")
+    turns = order_CK[:, : int(there_CK.sum(axis=1).max(initial=0))].T
+    units = np.arange(len(cell_U))
+    return list(turns), [np.ascontiguousarray(terms_UK[units, turn_C[cell_U]]) for turn_C in turns]
 
 
 def _gaps_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> Floats:

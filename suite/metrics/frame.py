@@ -27,7 +27,17 @@ import numpy as np
 from suite.metrics.base import Columns, Metric
 from suite.metrics.binary import Binary
 from suite.metrics.chance import Deals
-from suite.metrics.codes import MIN_GROUP, MISSING, SMALL, Attributes, Group, Grouping, columns_of, names_of
+from suite.metrics.codes import (
+    MIN_GROUP,
+    MISSING,
+    SMALL,
+    Attributes,
+    Group,
+    Grouping,
+    columns_of,
+    names_of,
+    with_numbers,
+)
 from suite.metrics.fairness import parity, spreads
 from suite.metrics.groups import group_name, of_group
 from suite.metrics.spread import picked, spread
@@ -83,7 +93,7 @@ def frames(
     least: int = MIN_GROUP,
 ) -> tuple[Metric, ...]:
     """`frame` of every metric by every attribute, and the parity of decisions, if there are any."""
-    metrics = tuple(metrics)
+    metrics, columns = tuple(metrics), with_numbers(columns)
     found: list[Metric] = []
     deals = Deals()
     for attribute in attributes:

@@ -32,7 +32,11 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
     type=click.IntRange(1),
     help="CPU threads of the model's runtime [default: OMP_NUM_THREADS, else all cores].",
 )
-@click.option("--limit", type=click.IntRange(1), help="Only so many items, a seeded random sample; kept off the board.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="At most so many items, whole clusters drawn by the seed; kept off the board.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap and of sampling.")
 @click.option(
     "--time-limit",

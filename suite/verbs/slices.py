@@ -32,7 +32,7 @@ def slices(known: Known, /, submission: str, task: str, results: Path, as_json: 
     from suite import outcomes, text
     from suite.slices import chosen_metric, search, shown
 
-    chosen = named(task, known.tasks)
+    chosen = named(task, known.tasks_of(Store(results)))
     name = submissions.find(submission).name if Path(submission).exists() else submission
     stored = Store(results).latest(name, task)
     if stored is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import numpy as np
 from suite.data import Dataset, check
 from suite.errors import InputError
 from suite.manifest import Inputs, Manifest
+from suite.metrics.base import Metric
+from suite.metrics.shift import robust_accuracy
 from suite.model import Classifier, Signature
-from suite.task import Example
+from suite.task import Example, Row
 from tasks.classification import PREDICTIONS, Classification
-from tasks.metric_sets import Measured
+from tasks.metric_sets import Measured, classification_metrics, shifted
 from tasks.own.items import Description, Items, classes_of, digest, listed, reader
+from tasks.own.variants import named, with_shift
 
 __all__ = ["Description", "Kept", "OwnClassification", "restored", "task"]
 
@@ -29,19 +32,26 @@ class Kept:
     Attributes:
         classes: names, in the order of the model's outputs.
         data_sha256: of the data.
+        variants: those that the items have, the reference first.
     """
 
     classes: tuple[str, ...]
     data_sha256: str
+    variants: tuple[str, ...] = ()
 
 
 class OwnClassification(Classification):
     """Classification of the items that a `Description` describes."""
 
     def __init__(
-        self, description: Description, classes: Sequence[str], items: Callable[[], Items], digest: Callable[[], str]
+        self,
+        description: Description,
+        classes: Sequence[str],
+        items: Callable[[], Items],
+        digest: Callable[[], str],
+        variants: tuple[str, ...] = (),
     ) -> None:
-        self._own, self._items, self._digest = description, items, digest
+        self._own, self._items, self._digest, self._variants = description, items, digest, variants
         self.calibrates = "nll" if description.calibration or description.calibration_from else ""
         positive = classes.index(description.positive) if description.positive else 1
         measured = Measured(
@@ -64,6 +74,31 @@ class OwnClassification(Classification):
             protocol=_protocol(description),
             read=reader(description),
         )
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
+        """The declared set, and what the variants of the data do to it."""
+        said = self._own.variants
+        declared = classification_metrics(self._measured)
+        if said is None:
+            return declared
+        found = with_shift(declared, shifted(self._measured), said.column, self._variants)
+        return (*found, robust_accuracy(said.column)) if self._paired else found
+
+    @property
+    def _paired(self) -> bool:
+        """Whether rows say what they are variants of; items of no class are right in none."""
+        said = self._own.variants
+        return said is not None and said.origin is not None and not self._measured.novelty
+
+    def row(self, example: Example, answer: Any) -> Row:
+        """As of every classification task, and what the item is a variant of."""
+        found = super().row(example, answer)
+        return found | {"origin": self._origins[example.item]} if self._paired else found
+
+    @cached_property
+    def _origins(self) -> dict[str, str]:
+        return {one.item: one.known.origin for one in self._items().items}
 
     def fetch(self) -> None:
         """Read every item once.
@@ -105,7 +140,7 @@ class OwnClassification(Classification):
     def description(self) -> dict[str, Any]:
         """With all that is needed to recompute its metrics."""
         own = {"description": self._own.model_dump(mode="json", exclude_defaults=True)}
-        kept = Kept(self._measured.classes, self.data_sha256())
+        kept = Kept(self._measured.classes, self.data_sha256(), self._variants)
         return super().description() | {"own": own | dataclasses.asdict(kept)}
 
     def _examples(self) -> list[Example]:
@@ -135,7 +170,9 @@ def task(description: Description, folder: Path) -> OwnClassification:
     """
     found = listed(description, folder)
     classes = classes_of((one.label for one in found.items), description, found.numbered)
-    made = OwnClassification(description, classes, lambda: found, cache(lambda: digest(found, folder, description)))
+    variants = named((one.known for one in found.items if not one.calibration), description)
+    known_digest = cache(lambda: digest(found, folder, description))
+    made = OwnClassification(description, classes, lambda: found, known_digest, variants)
     made.examples(None)  # type: ignore[arg-type]  # labels outside the classes are refused before anything runs
     pinned = getattr(description, "sha256", None)
     if pinned:
@@ -150,14 +187,14 @@ def restored(description: Description, facts: Mapping[str, Any]) -> OwnClassific
         InputError: something is missing from what was kept.
     """
     try:
-        kept = Kept(tuple(facts["classes"]), facts["data_sha256"])
+        kept = Kept(tuple(facts["classes"]), facts["data_sha256"], tuple(facts.get("variants", ())))
     except KeyError as error:
         raise InputError(f"the kept description of {description.name!r} has no {error}") from None
 
     def absent() -> Items:
         raise InputError(f"the data of {description.name!r} are not at hand: give --data and its TOML file")
 
-    return OwnClassification(description, kept.classes, absent, lambda: kept.data_sha256)
+    return OwnClassification(description, kept.classes, absent, lambda: kept.data_sha256, kept.variants)
 
 
 def _protocol(description: Description) -> str:

@@ -32,6 +32,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+class Variants(Strict):
+    """Which rows show the same task under another condition; ``variants = "site"`` alone names the column."""
+
+    column: str = Field(min_length=1)
+    """The table's column that says which variant a row is: site, scanner, corruption ..."""
+    reference: str = ""
+    """The variant that the others are compared with (internal, clean ...); without this key that of the first row."""
+    origin: str | None = None
+    """The table's column of what is shown in several variants, e.g. the photograph that corrupted copies are of."""
+
+
 class Common(Strict):
     """A user's data set as its TOML file describes it; paths are relative to that file."""
 
@@ -59,6 +70,8 @@ class Common(Strict):
     """Group columns of numbers and the limits of their bands: {age = [40, 65]} makes <40, 40-65 and >=65."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The data's digest as records state it; other data are then refused."""
+    variants: Variants | None = None
+    """Sites, corruptions or other shifts: each one's values, what it loses of the reference's, their mean."""
     where: dict[str, str] = Field(default_factory=dict)
     """Columns of the table and the one value that an item must have to be scored: {split = "test"}."""
     classes: tuple[str, ...] = ()
@@ -80,9 +93,22 @@ class Common(Strict):
             raise ValueError("the limits of a band must rise")
         return bands
 
+    @model_validator(mode="before")
+    @classmethod
+    def _shifted(cls, fields: Any) -> Any:
+        """A bare column's name is a table of one key; the variants are groups too."""
+        said = fields.get("variants") if isinstance(fields, dict) else None
+        said = {"column": said} if isinstance(said, str) else said
+        if not isinstance(said, dict) or not isinstance(said.get("column"), str):
+            return fields
+        groups = fields.get("groups", ())
+        if isinstance(groups, list | tuple) and said["column"] not in groups:
+            fields = {**fields, "groups": [*groups, said["column"]]}
+        return {**fields, "variants": said}
+
     @model_validator(mode="after")
     def _with_table(self) -> Common:
-        asked = [key for key in ("cluster", "groups", "where") if getattr(self, key)]
+        asked = [key for key in ("variants", "cluster", "groups", "where") if getattr(self, key)]
         if self.table is None and asked:
             raise ValueError(f"{asked[0]} names columns of a table, and no table is given: add table = ...")
         stray = sorted(set(self.bands) - set(self.groups))

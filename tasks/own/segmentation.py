@@ -13,6 +13,8 @@ from typing import Any
 from suite.data import Dataset, check
 from suite.errors import InputError
 from suite.manifest import Inputs
+from suite.metrics.base import Metric
+from suite.metrics.codes import MISSING
 from suite.model import Segmenter
 from suite.overlay import Picture
 from suite.task import Example, Row
@@ -22,7 +24,10 @@ from tasks.own.common import Local
 from tasks.own.description import IGNORED, Description
 from tasks.own.lazy import now
 from tasks.own.table import Attributes
+from tasks.own.variants import named, with_shift
 from tasks.segmentation import Segmentation
+
+_SHIFTED = ("dice", "nsd", "failure")  # first words of what is compared between variants
 
 __all__ = ["Description", "Files", "FolderSegmentation", "restored", "task"]
 
@@ -62,11 +67,13 @@ class Facts:
         shape: of an image: channels, then ``None`` an axis, for sizes may differ.
         groups: attribute -> value -> number of cases.
         cases: how many there are.
+        variants: those that the cases have, the reference first.
     """
 
     shape: tuple[int | None, ...]
     groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     cases: int = 0
+    variants: tuple[str, ...] = ()
 
 
 class FolderSegmentation(Segmentation):
@@ -150,6 +157,15 @@ class OwnSegmentation(FolderSegmentation):
         dataset = Local(description.name, description.sha256 or "", {}, description.licence, description.source)
         super().__init__(description, found, facts, dataset)
 
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
+        """Every number of what is declared; Dice, NSD and failures by the variants of the data too."""
+        declared, said = super().metrics, self._description.variants
+        if said is None:
+            return declared
+        shifted = [metric for metric in declared if metric.name.split("_")[0] in _SHIFTED and "[" not in metric.name]
+        return with_shift(declared, shifted, said.column, self._facts.variants)
+
     def description(self) -> dict[str, Any]:
         """With all that is needed to recompute its metrics."""
         kept = {"data_sha256": self.data_sha256(), **asdict(self._facts)}
@@ -167,7 +183,8 @@ def task(description: Description, folder: Path) -> OwnSegmentation:
     first = found.cases[0]
     settled = description.settled(first.channels[0])
     shape = cases.image(first, settled).pixels.shape
-    facts = Facts((shape[0], *(None for _ in shape[1:])), found.groups, len(found.cases))
+    variants = named(found.known, description)
+    facts = Facts((shape[0], *(None for _ in shape[1:])), found.groups, len(found.cases), variants)
     return OwnSegmentation(settled, lambda: found, facts)
 
 
@@ -178,7 +195,8 @@ def restored(description: Description, facts: Mapping[str, Any]) -> OwnSegmentat
         InputError: something is missing from what was kept.
     """
     try:
-        digest, kept = facts["data_sha256"], Facts(tuple(facts["shape"]), facts["groups"], facts["cases"])
+        variants = tuple(facts.get("variants", ()))
+        digest, kept = facts["data_sha256"], Facts(tuple(facts["shape"]), facts["groups"], facts["cases"], variants)
     except KeyError as error:
         raise InputError(f"the kept description of {description.name!r} has no {error}") from None
 
@@ -196,7 +214,7 @@ def listed(description: Description, folder: Path, table_optional: bool = False)
     """
     path = None if description.table is None else folder / description.table
     if path is not None and table_optional and not path.is_file():
-        blank = dict.fromkeys(description.groups, table.MISSING)
+        blank = dict.fromkeys(description.groups, MISSING)
         every = cases.listed(description, folder)
         return Files(folder, every, [Attributes(case.item, blank) for case in every])
     every = cases.listed(description, folder)

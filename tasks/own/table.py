@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError, unknown
+from suite.metrics.codes import MISSING, SMALL
 from tasks.own.common import Common
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MISSING = "(missing)"
+_LONGEST = 100  # characters of a group's value
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 _EMPTY = ["", "NA", "N/A", "NaN", "nan", "null"]
 _DELIMITERS = ("\t", ";", ",")
@@ -31,10 +32,12 @@ class Attributes:
     Attributes:
         cluster: correlated items share it.
         groups: attribute to value; `MISSING` where the cell is empty.
+        origin: what it is a variant of; empty where the description names no such column.
     """
 
     cluster: str
     groups: Mapping[str, str]
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,15 @@ def attributes(table: Table, description: Common) -> dict[str, Attributes]:
     """
     ids = table.text(description.id)
     _check_ids(table, description.id, ids)
-    clusters = table.text(description.cluster) if description.cluster else ids
+    origins = _origins(table, description)
+    clusters = table.text(description.cluster) if description.cluster else origins or ids
     groups = {name: _groups(table, name, description.bands.get(name)) for name in description.groups}
     wanted = [table.text(column) for column in description.where]
     found = {}
     for row, item in enumerate(ids):
         if all(cells[row] == value for cells, value in zip(wanted, description.where.values(), strict=True)):
             values = {name: cells[row] for name, cells in groups.items()}
-            found[item] = Attributes(clusters[row] or item, values)
+            found[item] = Attributes(clusters[row] or item, values, origins[row] if origins else "")
     if not found:
         raise InputError(f"{table.path}: no row has {_said(description.where)}")
     return found
@@ -173,9 +177,31 @@ def _groups(table: Table, name: str, limits: tuple[float, ...] | None) -> list[s
     if limits is not None:
         return [band(value, limits) for value in table.numbers(name).tolist()]
     values = [cell or MISSING for cell in table.text(name)]
-    if bad := next((value for value in values if set(value) & set("[],=")), None):
-        raise InputError(f"{table.path}: group {name!r} has the value {bad!r}; a value may not hold any of [ ] , =")
+    if bad := next((value for value in dict.fromkeys(values) if (_why_not(value))), None):
+        raise InputError(f"{table.path}: group {name!r} has the value {bad[:60]!r}; {_why_not(bad)}: rename it")
     return values
+
+
+def _why_not(value: str) -> str:
+    """Why a value cannot stand in a metric's name, which is to be read back; empty if it can."""
+    if set(value) & set("[],="):
+        return "a value may not hold any of [ ] , ="
+    if not value.isprintable():
+        return "a value may not hold line breaks or other control characters"
+    if value == SMALL:
+        return "that name is of all groups that are too small"
+    return f"a value may have {_LONGEST} characters, this has {len(value)}" if len(value) > _LONGEST else ""
+
+
+def _origins(table: Table, description: Common) -> list[str]:
+    """What each row is a variant of; empty where nothing says so."""
+    if description.variants is None or description.variants.origin is None:
+        return []
+    column = description.variants.origin
+    origins = table.text(column)
+    if "" in origins:
+        raise InputError(f"{table.path}: row {origins.index('') + 1} has nothing in column {column!r}, its origin")
+    return origins
 
 
 def _check_ids(table: Table, column: str, ids: list[str]) -> None:

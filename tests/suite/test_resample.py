@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from suite import resample, stats
 from suite.metrics.base import ratio
+from suite.metrics.calibration import expected_gap, top_bins
 
 
 def test_sums_by_group_are_those_of_dense_terms_on_the_same_draws() -> None:
@@ -33,3 +36,28 @@ def test_rows_are_those_of_interval_rows() -> None:
     interval = stats.interval_rows(lambda rows: float(np.median(values[rows])), 40, cluster_N, seed=2)
     again = stats.percentile_interval(float(np.median(values)), found[:, 0], 10, "bootstrap-cluster", (None, None))
     assert (again.low, again.high) == (interval.low, interval.high)
+
+
+@pytest.mark.parametrize("per_cluster", [1, 3])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_terms_of_bins_are_summed_as_dense_ones(grouped: bool, per_cluster: int) -> None:
+    """Units sorted by bin, zeros left out: the sums of the matrix as it is, whatever metric lies beside it."""
+    rng, n = np.random.default_rng(3), 180
+    cluster_N = np.repeat(np.arange(n // per_cluster), per_cluster)
+    confidence_N, correct_N = rng.random(n), rng.random(n) < 0.5
+    binned_NK = top_bins(confidence_N, correct_N)
+    plain_NK = np.stack([confidence_N, np.ones(n)], axis=1)
+    codes_N2 = np.stack([rng.integers(-1, 4, n), np.full(n, 4)], axis=1)
+
+    def put(terms_NK: Any, finish: Any) -> Any:
+        if grouped:
+            return resample.of_groups(terms_NK, finish, cluster_N, codes_N2)
+        return resample.of_clusters(terms_NK, finish, cluster_N)
+
+    asked = [put(plain_NK, ratio), put(binned_NK, expected_gap), put(binned_NK[:, ::-1].copy(), expected_gap)]
+    resample.resample(asked, n // per_cluster, seed=7)
+    for one, terms_NK, finish in zip(asked[:2], (plain_NK, binned_NK), (ratio, expected_gap), strict=True):
+        insides = [codes_N2[:, :1] == g for g in range(4)] if grouped else []
+        for v, inside in enumerate([*insides, np.ones((n, 1))]):
+            expected = finish(stats.resampled_sums(stats.cluster_sums(terms_NK * inside, cluster_N), 7))
+            assert one.resampled[:, v] == pytest.approx(expected, rel=1e-11)

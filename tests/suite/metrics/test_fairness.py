@@ -15,6 +15,7 @@ from suite.metrics import (
     calibration,
     chance,
     classification,
+    codes,
     decisions,
     fairness,
     groups,
@@ -305,6 +306,17 @@ def test_whole_clusters_exchange_their_labels() -> None:
     assert chance.gap_p(classification.ACCURACY, "x")(c) < 0.01
     c["cluster"] = np.repeat(np.arange(10), 30)
     assert chance.gap_p(classification.ACCURACY, "x")(c) > 0.3
+
+
+@pytest.mark.parametrize("metric", (classification.NLL, calibration.ECE_15), ids=lambda m: m.name)
+def test_gaps_of_permutations_are_those_of_the_metric_on_the_dealt_groups(metric: Metric) -> None:
+    c = {**people(400), "cluster": np.arange(400)}
+    codes_N2 = codes.Grouping("sex").coded(c)
+    deals = chance.Deals()
+    found = chance.permuted(metric, c, codes_N2, 0.0, deals).gaps_P
+    for gap, labels in zip(found[:40], deals.labels(codes_N2[:, 0], np.zeros(400, dtype=np.int64)), strict=False):
+        values = [metric({name: values[labels == g] for name, values in c.items()}) for g in (0, 1)]
+        assert gap == pytest.approx(abs(values[0] - values[1]), abs=1e-12)
 
 
 def test_labels_that_differ_within_clusters_stay_in_them() -> None:

@@ -7,7 +7,7 @@ import pytest
 from metric_samples import labelled, multiclass, softmax
 
 from suite import measure, outcomes
-from suite.metrics import chance, classification, decisions, frame
+from suite.metrics import chance, classification, codes, decisions, frame
 from suite.metrics.base import Columns
 from suite.metrics.binary import DEFAULT
 from suite.metrics.calibration import ECE_15
@@ -135,3 +135,16 @@ def test_the_null_is_calibrated_and_has_power() -> None:
     assert (null <= 0.1).mean() < 0.22
     planted = np.array([p_value(np.where(groups == "a", 0.95, 0.4)) for _ in range(10)])
     assert (planted < 0.05).all()
+
+
+@pytest.mark.parametrize("attribute", ["sex", "age", ("age", "sex")])
+def test_numbers_beside_group_columns_change_no_group(attribute: str | tuple[str, ...]) -> None:
+    c = people()
+    numbered = codes.with_numbers(c)
+    assert codes.with_numbers(numbered).keys() == numbered.keys()
+    some = np.flatnonzero(c["group.age"] != "old")
+    for rows in (np.arange(len(c["label"])), some, some[:7], some[:0]):
+        mine, fast = ({name: values[rows] for name, values in one.items()} for one in (c, numbered))
+        for grouping in (codes.Grouping(attribute), codes.Grouping(attribute, 20, merged=True)):
+            assert grouping.groups(fast) == grouping.groups(mine)
+            assert np.array_equal(grouping.coded(fast), grouping.coded(mine))
