@@ -121,7 +121,7 @@ class Record(_Stored):
     seed: int
     """Seed of the bootstrap and of sampling."""
     limit: int | None
-    """Items asked for with `--limit` (a seeded random sample); null for the whole task. Kept off the board."""
+    """Items scored with `--limit` (a random sample) or `--until-decided`; null for the whole task. Kept off the board."""
     parent_sha256: str | None = None
     """Weights of the parent that was asked beside the model; null for a task that asks the model alone."""
     contended: str | None = None
