@@ -9,7 +9,8 @@ import numpy as np
 
 from suite.errors import UnitError
 from suite.model import Predictions
-from suite.outcomes import CLUSTER
+from suite.outcomes import CLUSTER, ITEM
+from suite.stopping import Rule
 from suite.task import Example
 from suite.unit import Unit
 
@@ -84,8 +85,32 @@ def drawn(table: pa.Table, unit: Unit) -> tuple[str, ...]:
 
 
 def cut(examples: list[tuple[int, Example]], unit: Unit) -> Iterator[list[tuple[int, Example]]]:
-    """Batches of a permutation that depends on the unit alone, so that a resumed run cuts the same ones."""
+    """Batches of a permutation that depends on the unit alone, so that a resumed run cuts the same ones.
+
+    Where the run may stop early, the calibration split comes first, then whole clusters in the rule's order; a batch
+    ends where is looked.
+    """
     order = np.random.default_rng(int(unit.key[:16], 16)).permutation(len(examples)).tolist()
     order = list(range(len(examples))) if unit.task.timed else order  # a scenario's pairs follow each other
+    ends = [len(order)]
+    if unit.rule is not None:
+        order, ends = _to_the_looks(examples, unit.rule)
     size = unit.task.batch_size
-    return ([examples[i] for i in order[at : at + size]] for at in range(0, len(order), size))
+    begins = [0, *ends[:-1]]
+    return (
+        [examples[i] for i in order[at : min(at + size, end)]]
+        for begin, end in zip(begins, ends, strict=True)
+        for at in range(begin, end, size)
+    )
+
+
+def _to_the_looks(examples: list[tuple[int, Example]], rule: Rule) -> tuple[list[int], list[int]]:
+    """The order of the examples, and the numbers of them after which is looked."""
+    first = [i for i, (_, example) in enumerate(examples) if example.calibration]
+    places = {example.item: i for i, (_, example) in enumerate(examples) if not example.calibration}
+    wanted = rule.columns[ITEM][rule.order].tolist()
+    if len(places) != len(wanted) or not all(item in places for item in wanted):
+        raise UnitError(
+            f"its items are not those of the baseline {rule.baseline.path.name}: nothing can be decided early"
+        )
+    return [*first, *(places[item] for item in wanted)], [len(first) + n for n in rule.looks]

@@ -44,6 +44,6 @@ def run_all(
             continue
         stored.append(finished.stored)
         note = "already scored: " if finished.skipped else ""
-        one = shown(finished.stored, store, tasks) if len(work) == 1 else None
+        one = shown(finished.stored, store, tasks) if len(work) == 1 and unit.rule is None else None
         say(f"{note}{one or in_short(finished.stored.record, unit.task.primary)}\n{finished.stored.path}")
     return stored, failures

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from suite import comparison, pairing
+from suite import comparison, pairing, questions, stopping
 from suite.errors import IncomparableError, InputError
 from suite.pairing import Pair
-from suite.policy import ANY_TASK, CLAIMS, Gated, Policy, check_names
-from suite.record import Measurement
+from suite.policy import ANY_TASK, Policy, check_names
 from suite.sides import Side
-from suite.stats import t_quantile
 from suite.task import AnyTask
 from suite.verdict import EXIT_CODES, FEW_ITEMS, Outcome, Question, Verdict, judge, overall
 
@@ -69,12 +67,12 @@ def gate(candidate: Side, baseline: Side, policy: Policy, tasks: Mapping[str, An
         InputError: an unknown task or metric, no record of a gated task, a limited record, a task without primary
             metric, or a candidate that is its own baseline.
     """
-    check_names(policy, _known_names(candidate, baseline, tasks))
+    check_names(policy, known_names([candidate, baseline], tasks))
     wanted, other = _tasks(policy, candidate, baseline, tasks)
     pairs = {name: _paired(candidate, baseline, name, tasks, limited) for name in wanted}
-    questions = [question for gated in policy.metric for question in _questions(gated, pairs, candidate, baseline)]
-    _check_primaries(questions, pairs)
-    verdicts = judge(questions, policy.alpha)
+    asked = [question for gated in policy.metric for question in questions.of(gated, pairs, candidate, baseline)]
+    _check_primaries(asked, pairs)
+    verdicts = judge(asked, policy.alpha)
     passed_over = [f"passed over, for other kinds of models: {', '.join(other)}"] if other else []
     notes = (*_notes(pairs, candidate, baseline), *passed_over)
     return Gate(candidate.name, baseline.where, policy.alpha, tuple(verdicts), notes)
@@ -104,6 +102,12 @@ def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyT
         if task not in side.records:
             raise InputError(f"{side.name} has no record of {task}; make it: hallmark run {side.typed} -t {task}")
         limit = side.records[task].record.limit
+        used = stopping.used(side.records[task].record)
+        if used and not limited:
+            raise InputError(
+                f"{side.name} on {task} was {used}: the verdict is the one that this run printed (the same command "
+                f"prints it again); to judge it by all items: hallmark run {side.typed} -t {task}"
+            )
         if limit is not None and not limited:
             raise InputError(
                 f"{side.name} on {task} is a limited run (--limit {limit}), which decides nothing; "
@@ -121,81 +125,11 @@ def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyT
         return str(error)
 
 
-def _questions(gated: Gated, pairs: Mapping[str, Pair | str], candidate: Side, baseline: Side) -> Iterable[Question]:
-    if gated.name == CLAIMS:
-        return [_claims(gated, candidate, baseline)]
-    if gated.task != ANY_TASK:
-        return [_question(gated, gated.task, pairs[gated.task])] if gated.task in pairs else []
-    found = [_question(gated, task, pair) for task, pair in pairs.items() if _has(pair, gated.name)]
-    return _distinct(found) or [_question(gated, task, pair) for task, pair in list(pairs.items())[:1]]
-
-
-def _question(gated: Gated, task: str, pair: Pair | str) -> Question:
-    given = f"{gated.margin:g} {gated.unit}" if gated.margin else "0"
-    blank = Verdict(task, gated.name, gated.primary, Outcome.INCOMPARABLE, None, given, None)
-    if isinstance(pair, str):
-        return Question(replace(blank, reason=pair), None)
-    a = pairing.baseline_value(pair.parent.record, pair.child.record, gated.name)
-    b = pair.child.record.measurement(gated.name)
-    shown = b or a
-    if shown is None:
-        return Question(replace(blank, reason=f"neither side has {gated.name}"), None)
-    blank = replace(blank, a=a, b=b, unit=shown.unit, higher_is_better=shown.higher_is_better)
-    if shown.higher_is_better is None:
-        raise InputError(f"{gated.name} cannot be gated: neither more nor less of it is better")
-    try:
-        estimate = pair.estimates([gated.name])[gated.name]
-    except IncomparableError as error:
-        return Question(replace(blank, reason=str(error)), None)
-    margin, why = _margin(gated, a)
-    verdict = replace(blank, difference=estimate.difference, margin=margin)
-    if why and estimate.difference.value is not None:
-        verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=why)
-    return Question(verdict, estimate)
-
-
-def _margin(gated: Gated, baseline: Measurement | None) -> tuple[float | None, str | None]:
-    """The margin in the metric's own unit, or why there is none."""
-    if gated.unit == "absolute" or gated.margin == 0:
-        return gated.margin, None
-    if baseline is None or baseline.value is None:
-        return None, "the baseline has no value that the margin could be taken of"
-    if gated.unit == "relative":
-        return gated.margin * abs(baseline.value), None
-    if baseline.low is None or baseline.high is None:
-        return None, "the baseline has no interval, so no standard error; give the margin as absolute or relative"
-    return gated.margin * (baseline.high - baseline.low) / (2 * t_quantile(float("inf"))), None
-
-
-def _claims(gated: Gated, candidate: Side, baseline: Side) -> Question:
-    """Claims of the candidate's manifest that its files contradict."""
-    from suite.check import check
-
-    found: list[str] = []
-    manifests = {one.record.manifest.fingerprint(): one.record.manifest for one in candidate.records.values()}
-    weights = {one.record.manifest.sha256 for one in baseline.records.values()}
-    for manifest in manifests.values():
-        if manifest.compression is not None and manifest.sha256 in weights and candidate.name != baseline.name:
-            found.append(f"it claims {manifest.compression.method}, but its weights are the baseline's (equal sha256)")
-    if candidate.submission is not None and not found:
-        checked = check(candidate.submission, candidate.submission.manifest.tasks)
-        found += [*checked.problems, *checked.mismatches]
-    recorded = [m for one in candidate.records.values() if (m := one.record.measurement(CLAIMS)) and m.value]
-    if recorded and not found:
-        found.append(recorded[0].reason or f"its record counts {recorded[0].value:g}")
-    outcome = Outcome.REGRESSED if len(found) > gated.margin else Outcome.NON_INFERIOR
-    counted = Measurement(name=CLAIMS, value=float(len(found)), unit="", higher_is_better=False, n=1)
-    verdict = Verdict(ANY_TASK, CLAIMS, gated.primary, outcome, gated.margin, f"{gated.margin:g}", False, b=counted)
-    known = candidate.submission is not None or bool(recorded)
-    note = None if known or found else "the candidate's files are not here: only its digest was compared"
-    return Question(replace(verdict, findings=tuple(found), reason=note or (None if found else "no mismatch")), None)
-
-
-def _known_names(candidate: Side, baseline: Side, tasks: Mapping[str, AnyTask]) -> dict[str, set[str]]:
-    """Task -> every metric and reading that could be gated."""
+def known_names(both: Sequence[Side], tasks: Mapping[str, AnyTask]) -> dict[str, set[str]]:
+    """Task -> every metric and reading that could be gated between these sides."""
     found = {name: {metric.name for metric in task.metrics} for name, task in tasks.items()}
     readings: set[str] = set()
-    for side in (candidate, baseline):
+    for side in both:
         for task, stored in side.records.items():
             names = {m.name for m in stored.record.measurements}
             found.setdefault(task, set()).update(names)
@@ -214,20 +148,6 @@ def _check_primaries(questions: Sequence[Question], pairs: Mapping[str, Pair | s
                 f"task {task!r} gates {', '.join(v.metric for v in scores)} and none is primary; "
                 "mark the one that must be shown to hold: primary = true"
             )
-
-
-def _has(pair: Pair | str, name: str) -> bool:
-    return isinstance(pair, Pair) and pair.child.record.measurement(name) is not None
-
-
-def _distinct(questions: Sequence[Question]) -> list[Question]:
-    """Without repetitions of one number: a file has the same bytes on every task."""
-    kept: dict[Any, Question] = {}
-    for question in questions:
-        v = question.verdict
-        values = (v.metric, v.a.value if v.a else None, v.b.value if v.b else None)
-        kept.setdefault(values, question)
-    return list(kept.values())
 
 
 def _notes(pairs: Mapping[str, Pair | str], candidate: Side, baseline: Side) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import suite
-from suite import asking, measure, outcomes, overlay, pictured
+from suite import asking, costs, measure, outcomes, overlay, pictured, stopping
 from suite.calibrate import CALIBRATION, applied
 from suite.check import readings
 from suite.child import Child
@@ -24,7 +24,6 @@ from suite.errors import AnswerError, UnitError
 from suite.model import Facts, common_context
 from suite.outcomes import CLUSTER, GROUP_PREFIX, ITEM
 from suite.probes import PROBES
-from suite.probes.base import Batch, Observed, Probe
 from suite.provenance import source_state
 from suite.record import Measurement, Provenance, Record
 from suite.remote import STAND_INS, RemotePredictions, blamed_on
@@ -33,12 +32,12 @@ from suite.store import load as load_record
 from suite.task import Beside, Example, Marks, Row, Timed
 from suite.timing import roofline
 from suite.unit import Prepared, Unit
+from suite.watch import Watch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Progress = Callable[[int, int], None]  # items done, items in all
-_COST = b"hallmark.batch"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,10 @@ def run(unit: Unit, store: Store, progress: Progress = lambda done, total: None)
 
 @dataclass(frozen=True)
 class _Asked:
-    """What came of the child: outcomes in the task's order, raw readings, and the facts of the model."""
+    """What came of the child: outcomes in the task's order, raw readings, and the facts of the model.
+
+    `used`: items after which the run was stopped as decided; ``None`` where all that were wanted are here.
+    """
 
     table: pa.Table
     series: dict[str, list[float]]
@@ -86,6 +88,7 @@ class _Asked:
     facts: Facts
     started: datetime
     seconds: float
+    used: int | None = None
 
 
 def _ask_all(unit: Unit, journal: Journal, progress: Progress, worst: overlay.Worst | None) -> _Asked:
@@ -96,17 +99,19 @@ def _ask_all(unit: Unit, journal: Journal, progress: Progress, worst: overlay.Wo
         child = stack.enter_context(_child(unit, unit.prepared, scratch))
         model = _model(unit, child, stack, scratch)
         tables, resumed = _all_batches(unit, child, model, journal, progress, worst)
-    series, why_not = _read(probes, _observed(unit, tables, child.rss_before_load_bytes, resumed))
+    series, why_not = costs.read(probes, costs.observed(unit, tables, child.rss_before_load_bytes, resumed))
     static = readings(unit.prepared)
     why_not = static.reasons | why_not
-    table = _in_task_order(tables)
-    if unit.task.calibrates:
-        table = applied(table, unit.task.calibrates)
+    table = _scored(unit, tables)
     facts = _facts(child, model)
     facts = replace(facts, notes=(*facts.notes, *static.notes, *asking.drawn(table, unit)))
     if unit.options.overlays and worst is None:
         facts = replace(facts, notes=(*facts.notes, "no pictures of the worst cases: begun without them"))
-    return _Asked(table, series, why_not, facts, started, time.monotonic() - clock)
+    used = None
+    if unit.rule is not None:
+        facts = replace(facts, notes=(*facts.notes, stopping.note(unit.rule, table.num_rows)))
+        used = table.num_rows if table.num_rows < unit.rule.looks[-1] else None
+    return _Asked(table, series, why_not, facts, started, time.monotonic() - clock, used)
 
 
 def _record(
@@ -123,7 +128,7 @@ def _record(
         manifest=unit.prepared.submission.manifest,
         task=task.name,
         task_version=task.version,
-        protocol=task.protocol(unit.context or asked.facts.context, asked.facts.bos is not None),
+        protocol=_protocol(unit, asked.facts),
         data_sha256=task.data_sha256(),
         generated_data=task.dataset.generated,
         machine=unit.machine,
@@ -142,7 +147,7 @@ def _record(
         source="predictions" if unit.prepared.predictions else "measured",
         parent_sha256=unit.parent.submission.manifest.sha256 if unit.parent else None,
         seed=unit.options.seed,
-        limit=unit.options.limit,
+        limit=unit.options.limit if asked.used is None else asked.used,
         contended=marks.contended,
         energy_source=marks.energy_source,
         supersedes=before.path.stem if before else None,
@@ -177,6 +182,10 @@ def _facts(child: Child, model: Any) -> Facts:
     return replace(child.facts, context=common_context(child.facts.context, model.parent.facts.context))
 
 
+def _protocol(unit: Unit, facts: Facts) -> str:
+    return unit.task.protocol(unit.context or facts.context, facts.bos is not None)
+
+
 def _child(unit: Unit, prepared: Prepared, scratch: Path) -> Child:
     manifest = prepared.submission.manifest
     order = {
@@ -198,6 +207,7 @@ def _all_batches(
     ask = asking.by_file(every) if unit.prepared.predictions else asking.by_task(unit)
     examples = asking.sample(every, unit)
     batches = asking.cut(examples, unit)
+    watch = _watch(unit, _protocol(unit, _facts(child, model)))
     child.take_cost()  # what the examples cost (tokenizing) is no batch's
     total, done, resumed, tables = len(examples), 0, False, []
     for number, batch in enumerate(batches):
@@ -209,7 +219,26 @@ def _all_batches(
         tables.append(table)
         done += len(batch)
         progress(done, total)
+        scored = done - sum(example.calibration for _, example in examples) if watch else 0
+        if watch and scored in watch.rule.looks and watch.enough(outcomes.to_columns(_scored(unit, tables))):
+            break
     return tables, resumed
+
+
+def _watch(unit: Unit, protocol: str) -> Watch | None:
+    """What looks at the outcomes while they come in, where the run may stop early."""
+    if unit.rule is None:
+        return None
+    other = unit.rule.misfit({"protocol": protocol})
+    if other:
+        raise UnitError(other)
+    return Watch(unit.rule)
+
+
+def _scored(unit: Unit, tables: list[pa.Table]) -> pa.Table:
+    """The scored rows of these batches, in the task's order, with what the calibration split gives them."""
+    table = _in_task_order(tables)
+    return applied(table, unit.task.calibrates) if unit.task.calibrates else table
 
 
 def _ask(
@@ -237,7 +266,7 @@ def _ask(
         pictured.keep_worst(unit.task, worst, batch, answers, rows)
     cost = [len(batch), seconds, cpu_seconds, child.peak_rss_bytes or 0]
     table = outcomes.to_table(rows)
-    return table.replace_schema_metadata({_COST: " ".join(repr(value) for value in cost)})
+    return table.replace_schema_metadata({costs.COST: " ".join(repr(value) for value in cost)})
 
 
 def _row(unit: Unit, position: int, example: Example, answer: Any) -> Row:
@@ -261,37 +290,3 @@ def _in_task_order(tables: list[pa.Table]) -> pa.Table:
 
     plain = [table.replace_schema_metadata(None) for table in tables]
     return pa.concat_tables(plain).sort_by("position").drop_columns(["position"]).combine_chunks()
-
-
-def _observed(unit: Unit, tables: list[pa.Table], rss_before: int | None, resumed: bool) -> Observed:
-    prepared, costs = unit.prepared, []
-    for table in tables:
-        items, seconds, cpu, peak = (table.schema.metadata or {})[_COST].decode().split()
-        costs.append(Batch(int(items), float(seconds), float(cpu), int(peak) or None))
-    return Observed(
-        file_bytes=prepared.file_bytes,
-        tensor_bytes=prepared.description.tensor_bytes,
-        parameters=prepared.description.parameters,
-        parent_parameters=prepared.parent_parameters,
-        rss_before_load_bytes=rss_before,
-        batches=costs,
-        resumed=resumed,
-        alone=unit.parent is None,
-        static=readings(unit.prepared).series,
-        instead={"clock": "an item is a burst of calls here; see latency and throughput"} if unit.task.timed else {},
-        computed=not unit.prepared.predictions,
-    )
-
-
-def _read(probes: Sequence[Probe], observed: Observed) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """All raw series, and why some probes have none."""
-    series: dict[str, list[float]] = {}
-    why_not: dict[str, str] = {}
-    for probe in probes:
-        why = probe.unavailable() if observed.computed else "predictions only: no model was run"
-        why = observed.instead.get(probe.name, why)
-        if why:
-            why_not[probe.name] = why
-        else:
-            series |= {name: values for name, values in probe.read(observed).items() if values}
-    return series, why_not

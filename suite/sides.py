@@ -104,7 +104,9 @@ def _of_records(folder: Path, given: str, beside: Side | None) -> Side:
 
 
 def _parents(side: Side) -> list[str]:
-    return sorted({one.record.manifest.parent for one in side.records.values() if one.record.manifest.parent})
+    manifests = [one.record.manifest for one in side.records.values()]
+    manifests += [side.submission.manifest] if side.submission else []
+    return sorted({manifest.parent for manifest in manifests if manifest.parent})
 
 
 def _of_file(path: Path) -> Side:

@@ -20,6 +20,7 @@ from suite.manifest import canonical_json
 from suite.model import common_context
 from suite.provenance import code_digest
 from suite.record import Machine
+from suite.stopping import Rule
 from suite.submission import Submission
 from suite.task import AnyTask
 
@@ -89,6 +90,7 @@ class Unit:
         options: how.
         parent: its parent, where the task asks both.
         alone: why a task that times a model has no parent beside it; empty if there is one.
+        rule: when it may stop before all items are scored; ``None``: never.
     """
 
     prepared: Prepared
@@ -97,6 +99,7 @@ class Unit:
     options: Options
     parent: Prepared | None = None
     alone: str = ""
+    rule: Rule | None = None
 
     @property
     def context(self) -> int | None:
@@ -135,6 +138,7 @@ class Unit:
             "code": code_digest(type(self.task).__module__.split(".")[0]),
             "parent": self.prepared.parent_fingerprint,
             "beside": self.parent.description.dtype if self.parent else None,
+            **({"until decided": self.rule.key} if self.rule else {}),
         }
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,12 @@ from suite.selection import tasks_for
 from suite.store import Store
 from suite.task import AnyTask
 from suite.verbs.common import AsJson, Known, Results, records_json, warn
+
+if TYPE_CHECKING:
+    from suite.early import Early
+    from suite.unit import Unit
+
+_File = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(epilog="Example: hallmark run submissions/my-model -t cifar10-100 --results results")
@@ -50,6 +57,11 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
 @click.option(
     "--overlays/--no-overlays", default=True, show_default=True, help="Keep small pictures of the three worst cases."
 )
+@click.option(
+    "--until-decided", is_flag=True, help="Score items in a random order until a policy's verdicts are clear."
+)
+@click.option("--policy", type=_File, help="With --until-decided: the policy [default: gate.toml].")
+@click.option("--baseline", help="With --until-decided: compared with this [default: the policy's, else the parent].")
 @Results
 @AsJson
 @click.pass_obj
@@ -65,14 +77,21 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Score submissions (folders, or names under submissions/) on tasks, each into one record."""
+    """Score submissions (folders, or names under submissions/) on tasks, each into one record.
+
+    With --until-decided, one submission is scored only as far as `hallmark gate` would need to decide: the verdicts are
+    printed, and the exit codes are the gate's.
+    """
     from suite import index
     from suite.batch import run_all
-    from suite.unit import Options, Unit, units
+    from suite.unit import Options, units
 
+    early = _early(submission, results, options)
     how, store = Options(**options), Store(results)
     own = _own(known, data)
     tasks = known.tasks_of(store, own)
+    if early and not (task or suite_name or own):
+        task = tuple(early.tasks(tasks))
     work: list[Unit] = []
     for one in [submissions.find(name) for name in submission]:
         work += units([one], own, True, how, warn)
@@ -81,13 +100,47 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
             work += units([one], [each for each in chosen if each not in own], by_name, how, warn)
     if not work:
         raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
+    if early:
+        work = early.units(work, tasks)
+        _warn_of(work)
     say = (lambda line: None) if as_json else click.echo
     stored, failures = run_all(work, store, tasks, say, lambda line: click.echo(f"hallmark: {line}", err=True))
     index.refresh(store, tasks)
+    gate = early.gate(work, stored) if early and not failures else None
     if as_json:
-        click.echo(records_json(stored, failures=failures))
+        click.echo(records_json(stored, failures=failures, **({"gate": gate.summary()} if gate else {})))
+    elif gate:
+        from suite.reports import terminal
+
+        click.echo("\n" + terminal.gate(gate))
     if failures:
         raise click.exceptions.Exit(UnitError.exit_code)
+    if gate and gate.exit_code:
+        raise click.exceptions.Exit(gate.exit_code)
+
+
+def _early(submission: tuple[str, ...], results: Path, options: dict[str, Any]) -> Early | None:
+    """What decides when the run may stop; takes its options out of the others."""
+    asked, policy, baseline = (options.pop(name) for name in ("until_decided", "policy", "baseline"))
+    if not asked:
+        given = [name for name, value in (("--policy", policy), ("--baseline", baseline)) if value is not None]
+        if given:
+            raise InputError(f"{given[0]} belongs to --until-decided; of finished records: hallmark gate")
+        return None
+    if len(submission) > 1:
+        raise InputError("--until-decided judges one submission; run it once for each")
+    from suite import early
+    from suite import policy as policies
+
+    chosen = policies.read(policy or Path("gate.toml"))
+    return early.early(submissions.find(submission[0]), baseline, chosen, results)
+
+
+def _warn_of(work: Sequence[Unit]) -> None:
+    from suite import early
+
+    for line in early.slow(work):
+        click.echo(f"hallmark: {line}", err=True)
 
 
 def _own(known: Known, data: tuple[Path, ...]) -> list[AnyTask]:
