@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from suite.compare import Paired, beside_parent
-from suite.derived import derived
+from suite.derived import EFFICIENCY, derived
 from suite.paired import Difference
 from suite.record import Measurement, Record
 from suite.store import Store, Stored
@@ -16,6 +16,7 @@ from suite.task import AnyTask
 
 _WIDE, _WIDEST, _GAP = 200, 1000, 2
 _KILO = 1000
+_STEPPED = ("B", "MAC")
 _PREFIXES = ("", "k", "M", "G", "T")
 _DIGITS = 4
 
@@ -75,17 +76,17 @@ def number(value: float | None) -> str:
 
 
 def amount(value: float | None, unit: str) -> str:
-    """A value with its unit, bytes in steps of 1000.
+    """A value with its unit, bytes and multiply-accumulates in steps of 1000.
 
     >>> amount(1044992, "B"), amount(0.5, "s")
     ('1.045 MB', '0.5 s')
     """
-    if value is None or unit != "B":
+    if value is None or unit not in _STEPPED:
         return f"{number(value)} {unit}".rstrip() if value is not None else "—"
     power = 0
     while abs(value) >= _KILO and power < len(_PREFIXES) - 1:
         value, power = value / _KILO, power + 1
-    return f"{value:.4g} {_PREFIXES[power]}B"
+    return f"{value:.4g} {_PREFIXES[power]}{unit}"
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -168,7 +169,7 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
     chosen, figures = _chosen(stored.record, known.primary if known else "", every), []
     if known and known.kind == "segmentation":
         parent = paired.parent.record if isinstance(paired, Paired) else None
-        figures = derived(stored.record, parent, known.dataset.name)
+        figures = derived(stored.record, parent, known.ubench, _speed(stored.record, store))
     rows = [
         measurement_row(
             m,
@@ -180,6 +181,13 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
     rest = len(stored.record.measurements) - len(chosen)
     more = [f"and {rest} more, of single classes, groups and rates: --all"] if rest else []
     return "\n".join([*lines, table(SHOW_HEADER, rows), *more])
+
+
+def _speed(record: Record, store: Store) -> Record | None:
+    """The newest speed record of the same weights."""
+    found = store.latest(record.manifest.name, EFFICIENCY)
+    same = found is not None and found.record.manifest.sha256 == record.manifest.sha256
+    return found.record if found and same else None
 
 
 def _chosen(record: Record, primary: str, every: bool) -> list[Measurement]:
