@@ -98,8 +98,8 @@ def _values(record: Record) -> tuple[float | None, float | None]:
 def _u_scores(record: Record, ubench: str | None, speed: Record | None) -> list[Measurement]:
     names = ("u_score", "u_score_bits")
     if ubench not in IOU_PERCENTILES:
-        known = ", ".join(IOU_PERCENTILES)
-        return [_null(name, f"defined on U-Bench's own data sets only (key ubench): {known}") for name in names]
+        known = f"the {len(IOU_PERCENTILES)} data sets of U-Bench that have percentiles"
+        return [_null(name, f"defined only on {known}; the description of one names it, as ubench") for name in names]
     missing = [why for why in (*_missing(record, speed), _wrong_size(record), _no_speed(record, speed)) if why]
     if missing or speed is None:
         return [_null(name, "; ".join(missing)) for name in names]

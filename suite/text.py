@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from suite import absent, shortlist
 from suite.compare import Paired, beside_parent
 from suite.derived import EFFICIENCY, derived
 from suite.paired import Difference
@@ -140,9 +141,6 @@ def facts(rows: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 
-MANY = 60  # measurements of which only the means and the readings are shown, unless all are asked for
-
-
 def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: bool = False) -> str:
     """One record as ``hallmark show`` prints it: headline, parent, and a line a measurement.
 
@@ -150,7 +148,7 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         stored: the record.
         store: where its parent's is.
         tasks: to pair the two.
-        every: also what is said of single classes and groups, where a record has more than `MANY` measurements.
+        every: also the rest, where a record has very many measurements (`suite.shortlist`).
     """
     from suite import speed_table
 
@@ -166,7 +164,7 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         lines.append(f"no comparison: {speed_table.why_alone(stored.record) or paired}")
     if speed_table.is_timed(stored.record):
         return "\n".join([*lines, speed_table.speed(stored.record)])
-    chosen, figures = _chosen(stored.record, known.primary if known else "", every), []
+    chosen, figures = shortlist.chosen(stored.record, known.primary if known else "", every), []
     if known and known.kind == "segmentation":
         parent = paired.parent.record if isinstance(paired, Paired) else None
         figures = derived(stored.record, parent, known.ubench, _speed(stored.record, store))
@@ -180,7 +178,17 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
     ]
     rest = len(stored.record.measurements) - len(chosen)
     more = [f"and {rest} more, of single classes, groups and rates: --all"] if rest else []
-    return "\n".join([*lines, table(SHOW_HEADER, rows), *more])
+    return "\n".join([*lines, _with_cases(stored.record, [m.name for m in (*chosen, *figures)], rows), *more])
+
+
+def _with_cases(record: Record, names: Sequence[str], rows: Sequence[list[str]]) -> str:
+    """The table; with the cases behind each mean where the record counts missed and made-up classes."""
+    counts = absent.cells(record)
+    if not counts:
+        return table(SHOW_HEADER, rows)
+    blank = ("",) * len(absent.HEADER)
+    wider = [[*row[:-1], *counts.get(name, blank), row[-1]] for name, row in zip(names, rows, strict=True)]
+    return table((*SHOW_HEADER[:-1], *absent.HEADER, SHOW_HEADER[-1]), wider) + f"\n{absent.LEGEND}"
 
 
 def _speed(record: Record, store: Store) -> Record | None:
@@ -188,10 +196,3 @@ def _speed(record: Record, store: Store) -> Record | None:
     found = store.latest(record.manifest.name, EFFICIENCY)
     same = found is not None and found.record.manifest.sha256 == record.manifest.sha256
     return found.record if found and same else None
-
-
-def _chosen(record: Record, primary: str, every: bool) -> list[Measurement]:
-    """All measurements, or of very many those without brackets and the primary one's classes and groups."""
-    if every or len(record.measurements) <= MANY:
-        return list(record.measurements)
-    return [m for m in record.measurements if "[" not in m.name or m.name.startswith(f"{primary}[")]

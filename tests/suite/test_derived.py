@@ -62,7 +62,7 @@ def test_a_patch_and_a_slice_are_images_of_that_size(inputs) -> None:
 @pytest.mark.parametrize(
     ("change", "given", "words"),
     [
-        ({}, {"ubench": None}, ["key ubench", "BUSI, BUSBRA"]),
+        ({}, {"ubench": None}, ["20 data sets of U-Bench", "as ubench"]),
         ({}, {"at": None}, ["no record of efficiency-segmentation", "hallmark run stories260k -t"]),
         ({}, {"at": speed(contended="busy")}, ["CONTENDED"]),
         ({}, {"at": made({}, task=EFFICIENCY)}, [f"has no {LATENCY}"]),
