@@ -109,6 +109,7 @@ def _summary(work: Macs | str | None) -> dict[str, Any]:
     return found | {"macs_uncounted": list(work.uncounted)}
 
 
+RECORDED = ("onnx",)  # formats whose MACs every record keeps: counted in this process, in no time
 _COUNTED: dict[tuple[str, str], Readings] = {}  # one submission is scored on many tasks, and small
 
 
@@ -142,8 +143,24 @@ def _readings(prepared: Prepared) -> Readings:
         wrong = contradictions(mine, described(prepared.submission.parent()))
     except (InputError, OSError) as error:
         return Readings({}, {"static": str(error)})
-    series = counted.series() | {"claim_mismatches": [float(len(wrong))]}
-    return Readings(series, counted.reasons(), tuple(f"claim mismatch: {line}" for line in wrong))
+    work, why_not = _work(mine, counted)
+    series = counted.series() | work | {"claim_mismatches": [float(len(wrong))]}
+    return Readings(series, counted.reasons() | why_not, tuple(f"claim mismatch: {line}" for line in wrong))
+
+
+def _work(mine: Files, counted: Report) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """MACs as a record keeps them, or why it cannot; a count that leaves some out would be none."""
+    names = ("macs", "effective_macs")
+    if mine.manifest.format not in RECORDED:
+        return {}, dict.fromkeys(names, f"not counted of {mine.manifest.format} while scoring: hallmark check --static")
+    found = _macs(mine, counted)
+    if isinstance(found, str):
+        return {}, dict.fromkeys(names, found)
+    if found.uncounted:
+        return {}, dict.fromkeys(names, f"the products of {', '.join(found.uncounted)} are not counted")
+    if found.effective is None:
+        return {"macs": [float(found.dense)]}, {"effective_macs": "zeros of some weights cannot be told"}
+    return {"macs": [float(found.dense)], "effective_macs": [float(found.effective)]}, {}
 
 
 def files_of(submission: Submission, weights: Path, found: Description) -> Files:

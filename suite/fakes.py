@@ -10,7 +10,8 @@ As files they have the format ``fake``: JSON such as ``{"fake": "uniform", "voca
     threshold   segmentation     class 1 where the image is above `level`: Dice 1 on images that are their own mask
 
 ``{"fault": {"kind": "nan", "at": 3}}`` beside them spoils the answer to the item number 3 (from 0, counted over all
-calls but ``encode``), to see what the harness says of it: nan, inf, shape, dtype, missing, error, die, hang.
+calls but ``encode``), to see what the harness says of it: nan, inf, shape, half, dtype,
+missing, error, die, hang.
 ``{"delay_s": 0.1}`` makes every call take that much longer.
 """
 
@@ -247,6 +248,7 @@ _FAULTS: Mapping[str, Callable[[list[Any], int], list[Any]]] = {
     "nan": _replace(lambda answer: answer * np.nan),
     "inf": _replace(lambda answer: answer - np.inf),
     "shape": _replace(lambda answer: np.concatenate([answer, answer])),
+    "half": _replace(lambda answer: answer / 2),
     "dtype": _replace(lambda answer: np.zeros(answer.shape, dtype=np.int64)),
     "missing": lambda answers, index: answers[:index] + answers[index + 1 :],
     "error": _fail,

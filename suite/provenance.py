@@ -12,6 +12,7 @@ from typing import Any
 PRESENTATION = frozenset(
     f"{name}.py"
     for name in (
+        "absent",
         "board",
         "catalogue",
         "check",
@@ -20,6 +21,7 @@ PRESENTATION = frozenset(
         "family",
         "index",
         "progress",
+        "shortlist",
         "speed_table",
         "text",
         "verify",

@@ -19,6 +19,7 @@ _COLUMNS = {  # stem -> header
     "batch": "batch",
     "peak_share": "of peak FLOP/s",
     "mbu": "of bandwidth",
+    "macs": "MACs",
 }
 _RATIOS = ("latency_ratio", "throughput_ratio", "time_per_token_ratio")
 _REST = ("measurement", "value", "n")

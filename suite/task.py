@@ -110,6 +110,7 @@ class Task(abc.ABC, Generic[ModelT]):
         beside_parent: it asks the submission and its parent together, so its model is a `Beside` of the two.
         batch_size: items asked at once, part of the protocol, so that records do not depend on the machine.
         chance: value of the primary metric by guessing; ``None`` if there is no such value.
+        ubench: name of its data set in U-Bench, by whose percentiles U-Score is shown; ``None`` if it has none.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Task(abc.ABC, Generic[ModelT]):
     calibrates: str = ""
     batch_size: int = 32
     chance: float | None = None
+    ubench: str | None = None
 
     @abc.abstractmethod
     def protocol(self, context: int | None, bos: bool = True) -> str:

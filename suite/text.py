@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from suite import absent, shortlist
 from suite.compare import Paired, beside_parent
-from suite.derived import derived
+from suite.derived import EFFICIENCY, derived
 from suite.paired import Difference
 from suite.record import Measurement, Record
 from suite.store import Store, Stored
@@ -16,6 +17,7 @@ from suite.task import AnyTask
 
 _WIDE, _WIDEST, _GAP = 200, 1000, 2
 _KILO = 1000
+_STEPPED = ("B", "MAC")
 _PREFIXES = ("", "k", "M", "G", "T")
 _DIGITS = 4
 
@@ -75,17 +77,17 @@ def number(value: float | None) -> str:
 
 
 def amount(value: float | None, unit: str) -> str:
-    """A value with its unit, bytes in steps of 1000.
+    """A value with its unit, bytes and multiply-accumulates in steps of 1000.
 
     >>> amount(1044992, "B"), amount(0.5, "s")
     ('1.045 MB', '0.5 s')
     """
-    if value is None or unit != "B":
+    if value is None or unit not in _STEPPED:
         return f"{number(value)} {unit}".rstrip() if value is not None else "—"
     power = 0
     while abs(value) >= _KILO and power < len(_PREFIXES) - 1:
         value, power = value / _KILO, power + 1
-    return f"{value:.4g} {_PREFIXES[power]}B"
+    return f"{value:.4g} {_PREFIXES[power]}{unit}"
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -139,9 +141,6 @@ def facts(rows: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 
-MANY = 60  # measurements of which only the means and the readings are shown, unless all are asked for
-
-
 def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: bool = False) -> str:
     """One record as ``hallmark show`` prints it: headline, parent, and a line a measurement.
 
@@ -149,7 +148,7 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         stored: the record.
         store: where its parent's is.
         tasks: to pair the two.
-        every: also what is said of single classes and groups, where a record has more than `MANY` measurements.
+        every: also the rest, where a record has very many measurements (`suite.shortlist`).
     """
     from suite import speed_table
 
@@ -165,10 +164,10 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
         lines.append(f"no comparison: {speed_table.why_alone(stored.record) or paired}")
     if speed_table.is_timed(stored.record):
         return "\n".join([*lines, speed_table.speed(stored.record)])
-    chosen, figures = _chosen(stored.record, known.primary if known else "", every), []
+    chosen, figures = shortlist.chosen(stored.record, known.primary if known else "", every), []
     if known and known.kind == "segmentation":
         parent = paired.parent.record if isinstance(paired, Paired) else None
-        figures = derived(stored.record, parent, known.dataset.name)
+        figures = derived(stored.record, parent, known.ubench, _speed(stored.record, store))
     rows = [
         measurement_row(
             m,
@@ -179,11 +178,21 @@ def shown(stored: Stored, store: Store, tasks: Mapping[str, AnyTask], every: boo
     ]
     rest = len(stored.record.measurements) - len(chosen)
     more = [f"and {rest} more, of single classes, groups and rates: --all"] if rest else []
-    return "\n".join([*lines, table(SHOW_HEADER, rows), *more])
+    return "\n".join([*lines, _with_cases(stored.record, [m.name for m in (*chosen, *figures)], rows), *more])
 
 
-def _chosen(record: Record, primary: str, every: bool) -> list[Measurement]:
-    """All measurements, or of very many those without brackets and the primary one's classes and groups."""
-    if every or len(record.measurements) <= MANY:
-        return list(record.measurements)
-    return [m for m in record.measurements if "[" not in m.name or m.name.startswith(f"{primary}[")]
+def _with_cases(record: Record, names: Sequence[str], rows: Sequence[list[str]]) -> str:
+    """The table; with the cases behind each mean where the record counts missed and made-up classes."""
+    counts = absent.cells(record)
+    if not counts:
+        return table(SHOW_HEADER, rows)
+    blank = ("",) * len(absent.HEADER)
+    wider = [[*row[:-1], *counts.get(name, blank), row[-1]] for name, row in zip(names, rows, strict=True)]
+    return table((*SHOW_HEADER[:-1], *absent.HEADER, SHOW_HEADER[-1]), wider) + f"\n{absent.LEGEND}"
+
+
+def _speed(record: Record, store: Store) -> Record | None:
+    """The newest speed record of the same weights."""
+    found = store.latest(record.manifest.name, EFFICIENCY)
+    same = found is not None and found.record.manifest.sha256 == record.manifest.sha256
+    return found.record if found and same else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -16,7 +16,7 @@ from suite.errors import AbsentDataError, InputError, unknown
 from suite.files import total_bytes, unsafe_files
 from suite.formats import LOADERS, loader_for
 from suite.formats.base import Description, Loader
-from suite.manifest import canonical_json
+from suite.manifest import Kind, canonical_json
 from suite.model import common_context
 from suite.provenance import code_digest
 from suite.record import Machine
@@ -29,6 +29,11 @@ LANGUAGE_PACKAGES = (
     *("torch", "transformers", "tokenizers", "lm_eval", "jinja2"),
     *("bitsandbytes", "gptqmodel", "auto-round", "optimum", "hqq", "aqlm"),  # where a checkpoint is quantised by them
 )
+KIND_PACKAGES: Mapping[Kind, tuple[str, ...]] = {  # those that read or score its items, where they are installed
+    "language": LANGUAGE_PACKAGES,
+    "segmentation": ("scikit-image", "nibabel", "pillow"),
+    "classification": ("pillow",),
+}
 MAX_TIME_LIMIT_S = 1e7
 PROTOCOL_VERSION = 1  # of the run itself: how batches are cut and items permuted
 
@@ -114,7 +119,7 @@ class Unit:
     @property
     def packages(self) -> dict[str, str]:
         """Versions of the packages that compute, this one included."""
-        extra = LANGUAGE_PACKAGES if self.task.kind == "language" else ()
+        extra = KIND_PACKAGES[self.task.kind]
         above = self.parent.loader.packages if self.parent else ()
         names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra, *self.task.packages})
         own = {"python": platform.python_version(), "hallmark-bench": suite.__version__}

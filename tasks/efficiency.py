@@ -167,6 +167,7 @@ def _metrics(scenarios: Sequence[Scenario], unit: str) -> tuple[Metric, ...]:
         found += timing.single_stream(scenario.name)
         found += [*timing.decoding(scenario.name), timing.bandwidth_used(scenario.name)] if scenario.new else []
         found += [] if scenario.new else [timing.peak_share(scenario.name)]
+        found += [timing.macs(scenario.name)] if scenario.batch == 1 and not scenario.tokens else []
     return (*found, *timing.memory(), *timing.energy(), *contention.busy())
 
 

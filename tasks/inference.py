@@ -95,7 +95,7 @@ def _needs_patch(spec: Inputs, signature: Signature | None, shape: Shape) -> str
     if not fixed:
         return None
     sizes = ", ".join("SIZE" if size is None else str(size) for size in stated[1:])
-    return f"it takes one size of image and the task's differ; set inputs.patch = [{sizes}] for sliding windows"
+    return f"it takes one size of image and the task's may differ; set inputs.patch = [{sizes}] for sliding windows"
 
 
 def _prepared(index: int, image: Image | NDArray[Any], spec: Inputs) -> Pixels:

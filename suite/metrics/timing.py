@@ -31,6 +31,7 @@ from suite.metrics.base import Columns, Metric
 
 Floats = NDArray[np.float64]
 Whole = Callable[[Columns], float]
+_UNCOUNTED = "neither this runtime nor the parent's says how many operations a call has"
 _ONE = "one reading of one process: no interval"
 
 
@@ -240,12 +241,23 @@ def peak_share(scenario: str) -> Metric:
     def whole(columns: Columns) -> float:
         counted = flat(columns, "flops")
         if not len(counted):
-            raise Undefined("neither this runtime nor the parent's says how many operations a call has")
+            raise Undefined(_UNCOUNTED)
         return float(np.median(counted) / np.median(_call(columns, "")) / np.median(_peak(columns, "peak_flops")))
 
     needs = ("call_seconds", "flops", "peak_flops")
     how = "operations of a call (torch's FlopCounterMode, or the ONNX graph's) per s / measured float32 FLOP/s"
     return _metric("peak_share", scenario, whole, needs, unit="", higher_is_better=True, reference=how)
+
+
+def macs(scenario: str) -> Metric:
+    """Multiply-accumulates of one item: half of the operations of a call, by its batch; counted, so no interval."""
+
+    def whole(columns: Columns) -> float:
+        counted = some(flat(columns, "flops"), _UNCOUNTED)
+        return float(np.median(counted) / 2 / np.median(columns["batch"]))
+
+    how = "operations of a call (torch's FlopCounterMode, or the ONNX graph's) / 2 / its batch"
+    return _metric("macs", scenario, whole, ("flops", "batch"), unit="MAC", no_interval="counted", reference=how)
 
 
 def _peak(columns: Columns, name: str) -> Floats:

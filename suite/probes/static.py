@@ -8,10 +8,12 @@ _BITS_PER_BYTE = 8
 
 
 class Static(Probe):
-    """Zeros, distinct values, entropy, bits of the quantised weights, bytes after zstd, claims that do not hold."""
+    """Zeros, distinct values, entropy and bits of the weights, bytes after zstd, MACs, claims that do not hold."""
 
     name = "static"
-    title = "zeros, distinct values, entropy and bits of the stored weights; bytes after zstd; claims that do not hold"
+    title = (
+        "zeros, distinct values, entropy, bits of the stored weights; bytes after zstd; MACs; claims that do not hold"
+    )
     readings = (
         Reading("zstd_bytes", "B", False, ("zstd_bytes",), lambda s: s["zstd_bytes"][0]),
         Reading(
@@ -32,6 +34,8 @@ class Static(Probe):
         Reading("sparsity", "", None, ("zero_weights", "weights"), lambda s: s["zero_weights"][0] / s["weights"][0]),
         Reading("distinct_values", "", None, ("distinct_values",), lambda s: s["distinct_values"][0]),
         Reading("weight_entropy", "bit", None, ("weight_entropy_bits",), lambda s: s["weight_entropy_bits"][0]),
+        Reading("macs", "MAC", False, ("macs",), lambda s: s["macs"][0]),
+        Reading("effective_macs", "MAC", False, ("effective_macs",), lambda s: s["effective_macs"][0]),
         Reading("claim_mismatches", "", False, ("claim_mismatches",), lambda s: s["claim_mismatches"][0]),
     )
 

@@ -51,15 +51,16 @@ class Product:
 
 
 def input_shape(manifest: Manifest, found: Description) -> tuple[int, ...]:
-    """The stated input: one item of the manifest's shape, else the file's; of a language model 128 tokens, or fewer.
+    """The stated input: one item of the manifest's shape or patch, else the file's; of language up to 128 tokens.
 
     Raises:
         Undefined: neither fixes a shape.
     """
     if manifest.kind == "language":
         return (1, min(TOKENS, manifest.inputs.context or found.context or TOKENS))
-    stated = found.signature.input_shape[1:] if found.signature else ()
-    shape = manifest.inputs.shape or tuple(size or 0 for size in stated)
+    stated = tuple(size or 0 for size in found.signature.input_shape[1:]) if found.signature else ()
+    patch = (*stated[:1], *manifest.inputs.patch) if stated and manifest.inputs.patch else ()
+    shape = manifest.inputs.shape or patch or stated
     if not shape or not all(shape):
         raise Undefined("neither the manifest nor the file fixes the input's shape; add [inputs] shape")
     return (1, *shape)

@@ -184,15 +184,17 @@ def _items(description: Description, found: list[dict[str, Path]]) -> list[str]:
         )
     if description.unlabelled == "refuse":
         every = sorted(set.union(*(set(one) for one in found)))
-        _refuse_lost(every, found, "no image or no labels for")
+        channels = 1 if isinstance(description.images, str) else len(description.images)
+        for what, some in (("image", found[:channels]), ("labels", found[channels:])):
+            _refuse_lost(every, some, f"no {what} of", "; add the file, or leave such cases out: unlabelled = 'skip'")
     return shared
 
 
-def _refuse_lost(items: list[str], found: list[dict[str, Path]], what: str) -> None:
+def _refuse_lost(items: list[str], found: list[dict[str, Path]], what: str, then: str = "") -> None:
     lost = [item for item in items if any(item not in one for one in found)]
     if lost:
         more = f" (and {len(lost) - 1} more)" if lost[1:] else ""
-        raise InputError(f"{what} {lost[0]!r}{more}")
+        raise InputError(f"{what} {lost[0]!r}{more}{then}")
 
 
 def _rater(paths: tuple[Path, ...], description: Description, shape: tuple[int, ...]) -> Ints:

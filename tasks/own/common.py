@@ -15,7 +15,7 @@ from suite.errors import InputError
 from suite.explain import explain
 from suite.manifest import Kind, canonical_json
 
-_WORDS = {"title", "licence", "source", "sha256"}  # no number depends on them
+_WORDS = {"title", "licence", "source", "sha256", "ubench"}  # no outcome depends on them
 
 
 class Local(Dataset):

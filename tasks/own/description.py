@@ -14,6 +14,10 @@ from tasks.own.common import Common
 
 IGNORED = 255  # the label of pixels that are not scored, whatever the files call it
 DEFAULT_TOLERANCE = 2.0
+UBench = Literal[
+    "BUSI", "BUSBRA", "TNSCUI", "ISIC2018", "SkinCancer", "Kvasir", "Robotool", "CHASE", "DRIVE", "DSB",
+    "GlaS", "Monusac", "Cell", "Covidquex", "Montgomery", "DCA", "ACDC", "Promise", "Synapse", "Cystoidfluid",
+]  # fmt: skip
 
 
 class Description(Common):
@@ -44,15 +48,23 @@ class Description(Common):
     spacing: tuple[float, ...] | None = None
     """Millimetres per pixel and axis, (D,) H, W, where the files do not say."""
     tolerance_mm: float | None = Field(default=None, gt=0)
-    """Of the surface distance that still counts as right; 2 without this key, as of `tolerance_px`."""
+    """Of the surface distance that still counts as right, at least an image's finest spacing; 2 without this key."""
     tolerance_px: float | None = Field(default=None, ge=1)
     """The same in pixels, for images without spacing."""
     failure_dice: float | None = Field(default=None, gt=0, lt=1)
     """A case with a smaller Dice counts as failed."""
+    policy: Literal["exclude", "best", "brats"] = "exclude"
+    """What empty masks are worth in a second set of Dice, IoU and distances, beside ours (``exclude``)."""
     tubular: tuple[str, ...] = ()
     """Classes or regions whose connectedness matters (vessels): clDice and Betti numbers."""
     lesions: tuple[str, ...] = ()
     """Classes or regions whose single components matter: recall, false positives, FROC."""
+    lesion_dilation: int = Field(default=1, ge=0)
+    """Steps by which neighbouring lesions merge in BraTS' lesion-wise scores."""
+    lesion_least_mm3: float = Field(default=50.0, ge=0)
+    """Lesions up to this volume are dropped there; voxels for images without spacing."""
+    ubench: UBench | None = None
+    """Its name in U-Bench (BUSI, DRIVE, ...), for U-Score by the percentiles that were frozen for it."""
     ids: tuple[str, ...] = ()
     """Only these cases."""
     unlabelled: Literal["refuse", "skip"] = "refuse"

@@ -89,6 +89,7 @@ class FolderSegmentation(Segmentation):
         dataset: Dataset,
     ) -> None:
         self._description, self._found, self._checked = description, found, False
+        self.ubench = description.ubench
         super().__init__(**declared(description, facts), dataset=dataset, load=self._load)
 
     def fetch(self) -> None:
@@ -249,6 +250,9 @@ def declared(description: Description, facts: Facts) -> dict[str, Any]:
         "instances": description.instances,
         "raters": bool(description.raters),
         "failure_dice": description.failure_dice,
+        "policy": description.policy,
+        "lesion_dilation": description.lesion_dilation,
+        "lesion_least_mm3": description.lesion_least_mm3,
         "groups": facts.groups,
     }
 

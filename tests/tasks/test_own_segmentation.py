@@ -182,7 +182,7 @@ def test_missing_files_are_refused(tmp_path):
     refused(tmp_path, "empty data set: no image")
     volumes(tmp_path)
     (tmp_path / "labels" / "b.nii.gz").unlink()
-    refused(tmp_path, "no image or no labels for 'b'")
+    refused(tmp_path, "no labels of 'b'; add the file, .* unlabelled = 'skip'")
     assert len(loaded(tmp_path, unlabelled="skip").examples(None)) == 2
     refused(tmp_path, "no file for 'z'", ids=["a", "z"])
     refused(tmp_path, "has no file for 'a'", ids=["a"], raters=["images/{id}-none.nii.gz"])

@@ -96,6 +96,13 @@ def test_shares_of_the_peaks() -> None:
         timing.peak_share("s")(columns(flops=lists([], [], [])))
 
 
+def test_macs_are_half_of_the_operations_of_one_item() -> None:
+    made = timing.macs("s")
+    assert made(columns(flops=lists([160.0], [160.0], [160.0]))) == 160 / 2 / 8
+    with pytest.raises(Undefined, match="how many operations"):
+        made(columns(flops=lists([], [], [])))
+
+
 def test_a_scenario_that_was_left_out_says_why() -> None:
     with pytest.raises(Undefined, match="context"):
         timing.single_stream("prefill-1024")[0](columns())
