@@ -90,6 +90,8 @@ class Manifest(Strict):
         given = [name for name in _SEGMENTATION_ONLY if getattr(self.inputs, name) not in (None, ())]
         if given and self.kind != "segmentation":
             raise ValueError(f"inputs.{given[0]} is for segmentation; this is a {self.kind} model")
+        if self.inputs.layout and self.kind == "language":
+            raise ValueError("inputs.layout is that of images; this is a language model")
         if self.inputs.ensemble and (self.kind == "language" or self.format == "predictions"):
             raise ValueError("inputs.ensemble is for networks of kind segmentation or classification")
         return self

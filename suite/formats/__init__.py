@@ -9,12 +9,14 @@ from suite.formats.base import Description, Loader, Place, Signature
 from suite.formats.ensemble import Ensemble
 from suite.formats.fake import Fake
 from suite.formats.hf import Transformers
+from suite.formats.layout import ChannelsLast
 from suite.formats.onnx_format import Onnx
 from suite.formats.predictions import Predictions
+from suite.formats.tflite import TFLite
 from suite.formats.torch_export import TorchExport
 from suite.manifest import Inputs
 
-_ALL: tuple[Loader, ...] = (Transformers(), Onnx(), TorchExport(), Predictions(), Fake())
+_ALL: tuple[Loader, ...] = (Transformers(), Onnx(), TorchExport(), TFLite(), Predictions(), Fake())
 
 LOADERS: dict[str, Loader] = {loader.name: loader for loader in _ALL}
 """The formats that a manifest may name."""
@@ -22,7 +24,10 @@ LOADERS: dict[str, Loader] = {loader.name: loader for loader in _ALL}
 
 def loader_for(name: str, inputs: Inputs) -> Loader:
     """The loader of a format, or that of several of its files where the inputs name an ensemble."""
-    return Ensemble(LOADERS[name], inputs.ensemble) if inputs.ensemble else LOADERS[name]
+    loader = LOADERS[name]
+    if inputs.layout == "channels_last":
+        loader = ChannelsLast(loader)
+    return Ensemble(loader, inputs.ensemble) if inputs.ensemble else loader
 
 
 __all__ = ["LOADERS", "Description", "Loader", "Place", "Signature", "loader_for"]
