@@ -6,7 +6,7 @@ import importlib.util
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,16 @@ from format_samples import (
     save_pt2,
     save_vision,
 )
+from peft_samples import save_adapter
 from tflite_samples import save_tflites
 
 from suite.manifest import Inputs
 from suite.model import Array
 
-EXTRAS = {"ai_edge_litert": save_tflites}
+EXTRAS: dict[str, Callable[[Path, dict[str, Net]], object]] = {
+    "ai_edge_litert": save_tflites,
+    "peft": lambda folder, _: save_adapter(folder / "llama", folder / "adapter"),
+}
 """Module of an extra -> what saves its models beside the others, from the same networks."""
 
 
@@ -80,6 +84,7 @@ def samples(made: Path) -> list[Sample]:
         Sample("torch-export", "segmentation", made / "segmentation.pt2", image, "float32"),
         Sample("tflite", "classification", made / "classification.tflite", last, "float32"),
         Sample("tflite", "segmentation", made / "segmentation.tflite", last, "float32"),
+        Sample("peft", "language", made / "adapter", plain, "float32", made / "llama"),
         Sample("fake", "language", made / "fake.json", plain, "none"),
     ]
     return [one for one in found if one.weights.exists()]

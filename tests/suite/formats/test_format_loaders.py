@@ -13,14 +13,16 @@ from format_samples import CLASSES, TEXTS, Sample
 
 from suite.errors import HallmarkError
 from suite.files import unsafe_files
-from suite.formats import LOADERS
+from suite.formats import LOADERS, loader_for
 from suite.formats.base import Place
 from suite.manifest import KINDS, Inputs
 from suite.model import Array, Classifier, LanguageModel, Model, Segmenter
 
 
 def load(sample: Sample) -> Model:
-    return LOADERS[sample.format].load(sample.weights, sample.kind, sample.inputs, Place())
+    return loader_for(sample.format, sample.inputs, base=sample.base).load(
+        sample.weights, sample.kind, sample.inputs, Place()
+    )
 
 
 def answers(model: Model, images: list[Array]) -> list[Array]:
