@@ -10,13 +10,13 @@ from typing import Any
 
 from suite.claims import Files, contradictions
 from suite.errors import InputError, Undefined, unknown
-from suite.files import total_bytes
 from suite.formats.base import Description
+from suite.order import bytes_of, loader_of
 from suite.static import Report, report
 from suite.static.leaks import Leak, leaks
 from suite.static.macs import Macs, macs
 from suite.submission import Submission
-from suite.unit import Prepared, loader_of, refusals
+from suite.unit import Prepared, refusals
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def check(submission: Submission, task_names: Collection[str], static: bool = Fa
         problems += refusals(submission, weights)
         submission.verified_weights()
         if problems:
-            return Checked(submission, tuple(problems), file_bytes=total_bytes(weights))
+            return Checked(submission, tuple(problems), file_bytes=bytes_of(submission, weights))
         mine = files_of(submission, weights, loader.describe(weights))
         mismatches = contradictions(mine, described(parent))
         told = leaks(weights, submission.manifest.format, submission.manifest.inputs.ensemble)
@@ -92,7 +92,9 @@ def check(submission: Submission, task_names: Collection[str], static: bool = Fa
         work = _macs(mine, counted) if counted else None
     except InputError as error:
         return Checked(submission, (*problems, str(error)))
-    return Checked(submission, (), tuple(mismatches), tuple(told), total_bytes(weights), mine.found, counted, work)
+    return Checked(
+        submission, (), tuple(mismatches), tuple(told), bytes_of(submission, weights), mine.found, counted, work
+    )
 
 
 def _macs(mine: Files, counted: Report) -> Macs | str:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from suite.unit import Prepared
 
 
+_RUNTIME = {"peft": "transformers"}  # an adapter runs where its base does
+
+
 def of_another_kind(prepared: Prepared, task: AnyTask) -> str | None:
     """Why a task is not for such submissions at all, so that it is passed over where nobody named it."""
     manifest, masked = prepared.submission.manifest, prepared.description.masked
@@ -40,7 +43,7 @@ def alone(prepared: Prepared) -> str:
     manifest, parent = prepared.submission.manifest, prepared.submission.parent()
     if parent is None:
         return "it has no parent"
-    if parent.manifest.format != manifest.format:
+    if _RUNTIME.get(parent.manifest.format, parent.manifest.format) != _RUNTIME.get(manifest.format, manifest.format):
         runtimes = f"{parent.manifest.format} against {manifest.format}"
         return f"its parent runs in another runtime ({runtimes}); give the parent in the format {manifest.format}"
     return ""

@@ -93,6 +93,8 @@ class Inputs(Strict):
     """Segmentation: whole images are padded with 0 to a multiple of this on every spatial axis, the answer cropped."""
     ensemble: tuple[str, ...] = ()
     """Vision: files of several networks (folds) in the folder that weights names; their probabilities are averaged."""
+    layout: Literal["channels_last"] | None = None
+    """Vision: channels_last where the file takes [H, W, C] and gives [H, W, K]; absent: channels first."""
     classes: int | None = Field(default=None, gt=1)
     """Number of classes, the background counted."""
     output: Literal["logits", "probabilities"] = "logits"
@@ -154,7 +156,8 @@ class Inputs(Strict):
         return fields
 
 
-_LATER = {"patch", "overlap", "flips", "pad_to_multiple", "ensemble", "clip", "clip_percentiles", "window", "zscore"}
+_LATER = {"patch", "overlap", "flips", "pad_to_multiple", "ensemble", "layout"}
+_LATER |= {"clip", "clip_percentiles", "window", "zscore"}
 
 
 def _patch_problems(inputs: Inputs) -> list[str]:

@@ -57,6 +57,8 @@ class Manifest(Strict):
     r"""One file: its sha256. A folder: sha256 of the sorted lines ``<sha256>  <relative path>\n``."""
     parent: str | None = None
     """The submission this one was made from: a folder beside this one first, then under ``submissions/``."""
+    base_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Adapters (format peft): the sha256 of the base that they were made for, which is the parent's."""
     tasks: tuple[str, ...] = ()
     """Tasks that ``hallmark run`` takes without ``-t``."""
     licence: str | None = None
@@ -74,7 +76,8 @@ class Manifest(Strict):
     inputs: Inputs = Inputs()
     """What the harness must know to feed the model."""
     operating_point: dict[str, str | int | float] = Field(default_factory=dict)
-    """Which of several settings of one checkpoint this is, e.g. {"bits": 4}."""
+    """Which of several settings of one checkpoint this is: ONNX and torch-export feed it to inputs of these names
+    ({"width": 0.5}), transformers takes {"exit": K}: the first K layers."""
     reported: dict[str, float] = Field(default_factory=dict)
     """Numbers claimed elsewhere; shown beside ours, never instead."""
 
@@ -90,6 +93,8 @@ class Manifest(Strict):
         given = [name for name in _SEGMENTATION_ONLY if getattr(self.inputs, name) not in (None, ())]
         if given and self.kind != "segmentation":
             raise ValueError(f"inputs.{given[0]} is for segmentation; this is a {self.kind} model")
+        if self.inputs.layout and self.kind == "language":
+            raise ValueError("inputs.layout is that of images; this is a language model")
         if self.inputs.ensemble and (self.kind == "language" or self.format == "predictions"):
             raise ValueError("inputs.ensemble is for networks of kind segmentation or classification")
         return self
@@ -121,9 +126,11 @@ class Manifest(Strict):
         return manifest
 
     def fingerprint(self) -> str:
-        """sha256 over what decides the model's answers: kind, format, weights' digest, inputs, operating point."""
+        """sha256 over what decides the answers: kind, format, digests of weights and base, inputs, operating point."""
         decides = self.model_dump(mode="json", include={"kind", "format", "sha256", "operating_point"})
         decides["inputs"] = self.inputs.decides()
+        if self.base_sha256 is not None:
+            decides["base_sha256"] = self.base_sha256
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 
 

@@ -22,6 +22,7 @@ from suite.check import readings
 from suite.child import Child
 from suite.errors import AnswerError, UnitError
 from suite.model import Facts, common_context
+from suite.order import order_of
 from suite.outcomes import CLUSTER, GROUP_PREFIX, ITEM
 from suite.probes import PROBES
 from suite.provenance import source_state
@@ -187,15 +188,7 @@ def _protocol(unit: Unit, facts: Facts) -> str:
 
 
 def _child(unit: Unit, prepared: Prepared, scratch: Path) -> Child:
-    manifest = prepared.submission.manifest
-    order = {
-        "format": manifest.format,
-        "weights": str(prepared.weights.resolve()),
-        "kind": manifest.kind,
-        "inputs": manifest.inputs.model_dump(mode="json"),
-        "device": unit.machine.device,
-        "threads": unit.machine.threads,
-    }
+    order = order_of(prepared.submission, prepared.weights, unit.machine.device, unit.machine.threads)
     return Child(order, unit.options.time_limit_s, scratch)
 
 

@@ -15,9 +15,10 @@ from suite.errors import InputError
 from suite.files import digest
 from suite.formats.base import Description
 from suite.manifest import FILE_NAME, Manifest
+from suite.order import loader_of, order_of
 from suite.static.clean import write_clean
 from suite.submission import Submission
-from suite.unit import loader_of, refusals
+from suite.unit import refusals
 
 ITEMS = 4
 _TEXT = "Once upon a time there was a model; it was small, quick, and 3.5 times as kind as its parent."
@@ -89,9 +90,7 @@ def _manifest(submission: Submission, weights: str, sha256: str) -> str:
 def _compare(submission: Submission, original: Path, copy: Path, scratch: Path) -> None:
     description = loader_of(submission).describe(original)
     asked = _questions(submission.manifest, description)
-    before, after = (
-        _answers(submission.manifest, weights, description.masked, asked, scratch) for weights in (original, copy)
-    )
+    before, after = (_answers(submission, weights, description.masked, asked, scratch) for weights in (original, copy))
     same = len(before) == len(after) and all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     if not same:
         raise InputError(
@@ -111,16 +110,9 @@ def _questions(manifest: Manifest, description: Description) -> list[Any]:
     return [random.random(shape, dtype=np.float32) for _ in range(ITEMS)]
 
 
-def _answers(manifest: Manifest, weights: Path, masked: bool, asked: list[Any], scratch: Path) -> list[Any]:
-    order = {
-        "format": manifest.format,
-        "weights": str(weights.resolve()),
-        "kind": manifest.kind,
-        "inputs": manifest.inputs.model_dump(mode="json"),
-        "device": "cpu",
-        "threads": 1,
-    }
-    with Child(order, _TIME_LIMIT_S, scratch) as child:
+def _answers(submission: Submission, weights: Path, masked: bool, asked: list[Any], scratch: Path) -> list[Any]:
+    manifest = submission.manifest
+    with Child(order_of(submission, weights, "cpu", 1), _TIME_LIMIT_S, scratch) as child:
         if manifest.kind != "language":
             method = "segment" if manifest.kind == "segmentation" else "predict_proba"
             return [np.asarray(answer) for answer in child.ask(method, asked)]

@@ -7,17 +7,16 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 
 import suite
 from suite import beside, fit, machine
-from suite.errors import AbsentDataError, InputError, unknown
-from suite.files import total_bytes, unsafe_files
-from suite.formats import LOADERS, loader_for
+from suite.errors import AbsentDataError, InputError
+from suite.files import unsafe_files
 from suite.formats.base import Description, Loader
 from suite.manifest import Kind, canonical_json
 from suite.model import common_context
+from suite.order import base_of, bytes_of, loader_of, version
 from suite.provenance import code_digest
 from suite.record import Machine
 from suite.stopping import Rule
@@ -123,7 +122,7 @@ class Unit:
         above = self.parent.loader.packages if self.parent else ()
         names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra, *self.task.packages})
         own = {"python": platform.python_version(), "hallmark-bench": suite.__version__}
-        return own | {name: version for name in names if (version := _version(name)) != "absent"}
+        return own | {name: version for name in names if (version := version(name)) != "absent"}
 
     @cached_property
     def key(self) -> str:
@@ -156,7 +155,7 @@ def prepare(submission: Submission) -> Prepared:
     """
     loader, weights, description = _described(submission)
     parent = submission.parent()
-    size = total_bytes(weights)
+    size = bytes_of(submission, weights)
     if parent is None:
         return Prepared(submission, weights, loader, description, size, description.parameters)
     parameters = _described(parent)[2].parameters
@@ -167,33 +166,12 @@ def _described(submission: Submission) -> tuple[Loader, Path, Description]:
     """Loader, verified weights, and what they hold, once nothing speaks against loading them."""
     loader = loader_of(submission)
     weights = submission.verified_weights()
+    if base_of(submission) is not None and (parent := submission.parent()) is not None:
+        parent.verified_weights()
     problems = refusals(submission, weights)
     if problems:
         raise InputError(f"{submission.name}: {problems[0]}" + (f" ({len(problems) - 1} more)" if problems[1:] else ""))
     return loader, weights, loader.describe(weights)
-
-
-def loader_of(submission: Submission) -> Loader:
-    """The loader of a submission's format.
-
-    Raises:
-        InputError: no such format, or not for this kind of model.
-    """
-    manifest = submission.manifest
-    loader = LOADERS.get(manifest.format)
-    if loader is None:
-        raise unknown(f"format in {submission.name}", manifest.format, LOADERS)
-    if manifest.kind not in loader.kinds:
-        raise InputError(
-            f"{submission.name}: format {manifest.format!r} is for {'/'.join(loader.kinds)}, not {manifest.kind} models"
-        )
-    absent = [name for name in loader.packages if _version(name) == "absent"]
-    if absent:
-        how = f"hallmark-bench[{loader.extra}]" if loader.extra else " ".join(absent)
-        raise InputError(
-            f"{submission.name}: format {manifest.format!r} needs {', '.join(absent)}: pip install '{how}'"
-        )
-    return loader_for(manifest.format, manifest.inputs)
 
 
 def refusals(submission: Submission, weights: Path) -> list[str]:
@@ -263,7 +241,7 @@ def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
     different = None if parent is None or task.timed else beside.other_tokens(prepared.weights, parent.weights)
     if different:
         raise InputError(f"{manifest.name} does not fit task {task.name!r}: {different}")
-    absent = [name for name in task.packages if _version(name) == "absent"]
+    absent = [name for name in task.packages if version(name) == "absent"]
     if absent:
         how = f"hallmark-bench[{task.extra}]" if task.extra else " ".join(absent)
         raise AbsentDataError(f"task {task.name!r} needs {', '.join(absent)}: pip install '{how}'")
@@ -279,10 +257,3 @@ def _checked(prepared: Prepared, task: AnyTask) -> Prepared | None:
 def _needs(task: AnyTask) -> str:
     files = ", ".join(f"{task.dataset.name}/{name}" for name in task.dataset.files or ("",))
     return f"{files} under $HALLMARK_DATA"
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "absent"

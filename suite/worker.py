@@ -24,7 +24,7 @@ import numpy as np
 
 from suite.data import first_line
 from suite.errors import HallmarkError
-from suite.formats import LOADERS, loader_for
+from suite.formats import LOADERS, ordered
 from suite.formats.base import Place
 from suite.manifest import Inputs
 from suite.model import Attacked, ChoiceScores, Encoded, Model, TokenScores
@@ -74,7 +74,7 @@ def main(descriptor: int, parent: int) -> None:
 def _load(order: dict[str, Any]) -> Model:
     inputs = Inputs.model_validate(order["inputs"])
     place = Place(device=order["device"], threads=order["threads"])
-    return loader_for(order["format"], inputs).load(Path(order["weights"]), order["kind"], inputs, place)
+    return ordered(order).load(Path(order["weights"]), order["kind"], inputs, place)
 
 
 def _answer(wire: Wire, watch: Watch, call: dict[str, Any]) -> None:

@@ -164,6 +164,8 @@ class VisionSegmenter(_Network):
 
 def network(kind: Kind, forward: Forward, inputs: Inputs, facts: Facts, batch: int | None = None) -> Model:
     """The vision model of a kind over a forward function; `batch` is the size that the file fixes, if it does."""
+    if inputs.layout == "channels_last":
+        forward = _channels_first(forward)
     if kind == "segmentation":
         return VisionSegmenter(forward, inputs, facts, batch)
     return VisionClassifier(forward, inputs, facts, batch)
@@ -171,7 +173,21 @@ def network(kind: Kind, forward: Forward, inputs: Inputs, facts: Facts, batch: i
 
 def with_gradients(model: Model, gradable: Gradable, device: str) -> Model:
     """The same model, which can be attacked too if it is a classifier."""
-    return replace(model, gradable=gradable, device=device) if isinstance(model, VisionClassifier) else model
+    if not isinstance(model, VisionClassifier):
+        return model
+    if model.inputs.layout != "channels_last":
+        return replace(model, gradable=gradable, device=device)
+    return replace(model, gradable=lambda pixels: gradable(pixels.movedim(1, -1).contiguous()), device=device)
+
+
+def _channels_first(forward: Forward) -> Forward:
+    """The same network, asked and answering with channels and classes on axis 1."""
+
+    def moved(batch: NDArray[np.float32]) -> Array:
+        output = forward(np.ascontiguousarray(np.moveaxis(batch, _CLASS_AXIS, -1)))
+        return np.moveaxis(output, -1, _CLASS_AXIS)
+
+    return moved
 
 
 def _softmax(logits: Float) -> Float:

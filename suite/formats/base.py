@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from suite.manifest import Inputs, Kind
 from suite.model import Model, Signature
 
-__all__ = ["Description", "Loader", "Place", "Signature"]
+__all__ = ["Adjustable", "Based", "Description", "Loader", "Place", "Point", "Signature"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class Place:
     threads: int = 1
 
 
+Point = Mapping[str, str | int | float]
+"""An operating point: the names and values of settings."""
+
+
 class Loader(Protocol):
     """One model format. Everything heavy is imported inside the methods.
 
@@ -88,4 +92,26 @@ class Loader(Protocol):
 
     def load(self, weights: Path, kind: Kind, inputs: Inputs, place: Place) -> Model:
         """The model, ready to answer. Called in the child process only."""
+        ...
+
+
+@runtime_checkable
+class Adjustable(Loader, Protocol):
+    """A format in which one checkpoint holds several operating points."""
+
+    def at(self, point: Point) -> Loader:
+        """The loader of one operating point.
+
+        Raises:
+            InputError: a setting that the format does not know, or a value that none can have.
+        """
+        ...
+
+
+@runtime_checkable
+class Based(Loader, Protocol):
+    """A format whose files change another model, the base, and are nothing without it."""
+
+    def on(self, base: Path) -> Loader:
+        """The loader of both together."""
         ...

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.engine import check
-from suite.engine.runtime import transformers_forward
-from suite.errors import HallmarkError, InputError, UnitError
+from suite.errors import InputError, UnitError
 from suite.formats import _masked, _safetensors, _vision
 from suite.formats._attack import Gradable
+from suite.formats._causal import causal
 from suite.formats._errors import one_line
-from suite.formats._generate import caching
-from suite.formats._language import CausalModel, Runtime
-from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer, positions
+from suite.formats._tokenizer import check_tokenizer, config_context
 from suite.formats._torch import observed_dtype, torch_device
 from suite.formats.base import Description, Place
 from suite.manifest import KINDS, Inputs, Kind
@@ -41,14 +35,11 @@ QUANTIZATIONS = {  # what transformers can load without fetching code: quant_met
     "hqq": "hqq",
     "aqlm": "aqlm",
 }
-_CLASSES = {
+CLASSES = {  # kind -> class of transformers
     "language": "AutoModelForCausalLM",
     "classification": "AutoModelForImageClassification",
     "segmentation": "AutoModelForSemanticSegmentation",
 }
-_HEAD_TOLERANCE = 1e-4
-_PROBE_TOKENS = 8
-_CUDA_TOKENS = 16384  # of one forward
 
 
 class Transformers:
@@ -89,13 +80,13 @@ class Transformers:
             raise InputError(finding)
         device = torch_device(place)
         masked = kind == "language" and _masked.is_masked(weights)
-        model, notes = _from_pretrained(weights, _masked.CLASS if masked else _CLASSES[kind])
+        model, notes = pretrained(weights, _masked.CLASS if masked else CLASSES[kind])
         model = model.to(device).eval()
         stored = self.describe(weights).dtype
         if masked:
             return _masked.masked(model, weights, inputs, notes)
         if kind == "language":
-            return _language(model, weights, inputs, stored, notes)
+            return causal(model, weights, inputs, stored, notes)
         facts = Facts(observed_dtype(model), notes=notes)
         gradable = _vision_gradable(model, kind == "segmentation")
         found = _vision.network(kind, _vision_forward(gradable, device), inputs, facts)
@@ -108,7 +99,9 @@ def _check_config(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder.name} has no config.json; save the model with save_pretrained")
     if (folder / "adapter_config.json").exists():
-        raise InputError(f"{folder.name} is an adapter for another model; merge it and save the whole model")
+        raise InputError(
+            f"{folder.name} is an adapter: its format is peft, its base its parent; or save the merged model"
+        )
     for name in ("config.json", "tokenizer_config.json"):
         if (folder / name).is_file():
             _check_keys(name, _safetensors.read_json(folder / name))
@@ -152,7 +145,7 @@ def _check_text(folder: Path) -> None:
         check_tokenizer(folder, size if isinstance(size, int) else None)
 
 
-def _from_pretrained(folder: Path, class_name: str) -> tuple[Any, tuple[str, ...]]:
+def pretrained(folder: Path, class_name: str) -> tuple[Any, tuple[str, ...]]:
     """The model, and notes on weights that it did not use."""
     import transformers
 
@@ -177,81 +170,6 @@ def _from_pretrained(folder: Path, class_name: str) -> tuple[Any, tuple[str, ...
         )
     unused = sorted(info["unexpected_keys"])
     return model, (f"{len(unused)} stored tensors are not used, e.g. {unused[0]}",) if unused else ()
-
-
-def _language(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tuple[str, ...]) -> CausalModel:
-    tokenizer = load_tokenizer(folder)
-    context = context_of(inputs, positions(model.config.to_dict()))
-    try:
-        runtime, vocabulary = _split(model)
-    except HallmarkError:
-        raise
-    except Exception as error:
-        raise UnitError(f"{folder.name} fails on its first tokens: {type(error).__name__}: {one_line(error)}") from None
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > min(rows, vocabulary) and max(tokenizer.get_vocab().values()) >= min(rows, vocabulary):
-        raise UnitError(
-            f"the tokenizer has {len(tokenizer)} ids, the model only {min(rows, vocabulary)}; they do not fit"
-        )
-    observed = observed_dtype(model)
-    stated: tuple[str, ...] = ()
-    expanded = stored.startswith(("int", "uint", "float8")) and observed != stored
-    if expanded and not observed.startswith(("int", "uint")):
-        stated = (f"storage only: {stored} weights are expanded to {observed} by this runtime",)
-    verdict = check.choose(runtime, min(rows, vocabulary), context, model.config.to_dict())
-    notes = (*notes, verdict.note, *stated)
-    facts = Facts(observed, verdict.engine, context, vocabulary, tokenizer.bos_token_id, notes)
-    return CausalModel(facts, tokenizer, runtime, verdict.shared, generator=caching(model))
-
-
-def _split(model: Any) -> tuple[Runtime, int]:
-    """Body and head of a model if they give its logits, else the whole model; and the width of the logits."""
-    import torch
-
-    device = model.device
-    tokens = _CUDA_TOKENS if device.type == "cuda" else 0
-    ids_BT = torch.arange(_PROBE_TOKENS).remainder(model.get_input_embeddings().weight.shape[0])[None, :]
-
-    features = transformers_forward(model.base_model, "last_hidden_state", device, model.dtype)
-    logits = transformers_forward(model, "logits", device, model.dtype)
-
-    def body(ids_BT: torch.Tensor, _mask_BT: torch.Tensor | None) -> torch.Tensor:
-        return features(ids_BT)  # padding comes last, where no causal model looks: no mask, as in lm-eval
-
-    def whole(ids_BT: torch.Tensor, _mask_BT: torch.Tensor | None) -> torch.Tensor:
-        return logits(ids_BT)
-
-    with torch.no_grad():
-        logits_TV = whole(ids_BT, None)[0].float()
-        if bool(torch.isnan(logits_TV).any()):
-            raise UnitError("the model's logits are not numbers; its weights are broken")
-        gaps: list[tuple[float, Callable[[Any], Any]]] = []
-        with contextlib.suppress(RuntimeError, AttributeError, TypeError, ValueError):  # another kind of model
-            features_TD = body(ids_BT, None)[0]
-            gaps = [(float((head(features_TD).float() - logits_TV).abs().max()), head) for head in _heads(model)]
-    gap, head = min(gaps, key=lambda pair: pair[0], default=(math.inf, None))
-    if head is not None and gap <= _HEAD_TOLERANCE * max(1.0, float(logits_TV.abs().max())):
-        return Runtime(body, head, 0, features, tokens), logits_TV.shape[1]
-    return Runtime(whole, lambda rows: rows, logits_TV.shape[1], logits, tokens), logits_TV.shape[1]
-
-
-def _heads(model: Any) -> list[Callable[[Any], Any]]:
-    """Ways in which models turn features into logits."""
-    linear = model.get_output_embeddings()
-    config = model.config.get_text_config()
-    if linear is None or model.base_model is model:
-        return []
-    heads: list[Callable[[Any], Any]] = [linear]
-    cap = getattr(config, "final_logit_softcapping", None)
-    if cap:
-        heads.append(lambda rows: (linear(rows) / cap).tanh() * cap)
-    scale = getattr(config, "logit_scale", None)
-    if isinstance(scale, (int, float)):
-        heads.append(lambda rows: linear(rows) * scale)
-    divisor = getattr(config, "logits_scaling", None)
-    if isinstance(divisor, (int, float)):
-        heads.append(lambda rows: linear(rows) / divisor)
-    return heads
 
 
 def _vision_gradable(model: Any, upsample: bool) -> Gradable:

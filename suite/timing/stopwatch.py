@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from suite.errors import HallmarkError, Undefined
-from suite.formats import loader_for
+from suite.formats import ordered
 from suite.formats.base import Description
 from suite.manifest import Inputs
 from suite.model import Array, Facts
@@ -157,8 +157,7 @@ class Watch:
     @property
     def _description(self) -> Description:
         if self._described is None:
-            inputs = Inputs.model_validate(self.order["inputs"])
-            self._described = loader_for(self.order["format"], inputs).describe(Path(self.order["weights"]))
+            self._described = ordered(self.order).describe(Path(self.order["weights"]))
         return self._described
 
     def _step(self, scenario: Scenario, batch: int) -> Step:

@@ -10,8 +10,8 @@ import torch
 
 from suite.engine import check
 from suite.engine.runtime import Runtime
+from suite.formats._causal import parted
 from suite.formats._language import CausalModel
-from suite.formats.hf import _split
 from suite.model import Facts, Ints, TokenScores
 
 QUIET = [  # transformers and torchao warn about their own future; the engine does not answer for them
@@ -75,7 +75,7 @@ def build(name: str, **changes: Any) -> Any:
 
 def runtime(model: Any) -> Runtime:
     """Body and head of a model."""
-    return _split(model)[0]
+    return parted(model)[0]
 
 
 def naive(model: Any, sequences: list[Ints], tails: list[int]) -> list[TokenScores]:
@@ -122,7 +122,7 @@ def tokenizer(begins: bool = True) -> Any:
 
 def language(model: Any, tokens: Any, context: int = CONTEXT) -> CausalModel:
     """A model as its loader makes it, without files."""
-    computes, vocabulary = _split(model)
+    computes, vocabulary = parted(model)
     verdict = check.choose(computes, vocabulary, context, model.config.to_dict())
     facts = Facts("float32", verdict.engine, context, vocabulary, tokens.bos_token_id, (verdict.note,))
     return CausalModel(facts, tokens, computes, verdict.shared)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,17 @@ from format_samples import (
     save_pt2,
     save_vision,
 )
+from peft_samples import save_adapter
+from tflite_samples import save_tflites
 
 from suite.manifest import Inputs
 from suite.model import Array
+
+EXTRAS: dict[str, Callable[[Path, dict[str, Net]], object]] = {
+    "ai_edge_litert": save_tflites,
+    "peft": lambda folder, _: save_adapter(folder / "llama", folder / "adapter"),
+}
+"""Module of an extra -> what saves its models beside the others, from the same networks."""
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +62,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, nets: dict[str, Net]) -> Path
         save_language(folder / "llama")
         save_onnx_language(folder / "llama", folder / "onnx-llama")
         save_vision(folder)
+        for extra, save in EXTRAS.items():
+            if importlib.util.find_spec(extra) is not None:
+                save(folder, nets)
     (folder / "fake.json").write_text(json.dumps({"fake": "uniform", "vocabulary": 256, "context": 64}))
     return folder
 
@@ -60,7 +72,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, nets: dict[str, Net]) -> Path
 @pytest.fixture(scope="session")
 def samples(made: Path) -> list[Sample]:
     image, plain = Inputs(shape=SHAPE, classes=CLASSES), Inputs()
-    return [
+    last = Inputs(shape=SHAPE, classes=CLASSES, layout="channels_last")
+    found = [
         Sample("transformers", "language", made / "llama", plain, "float32"),
         Sample("transformers", "classification", made / "vit", image, "float32"),
         Sample("transformers", "segmentation", made / "segformer", Inputs(classes=CLASSES), "float32"),
@@ -69,8 +82,12 @@ def samples(made: Path) -> list[Sample]:
         Sample("onnx", "segmentation", made / "segmentation.onnx", image, "float32"),
         Sample("torch-export", "classification", made / "classification.pt2", image, "float32"),
         Sample("torch-export", "segmentation", made / "segmentation.pt2", image, "float32"),
+        Sample("tflite", "classification", made / "classification.tflite", last, "float32"),
+        Sample("tflite", "segmentation", made / "segmentation.tflite", last, "float32"),
+        Sample("peft", "language", made / "adapter", plain, "float32", made / "llama"),
         Sample("fake", "language", made / "fake.json", plain, "none"),
     ]
+    return [one for one in found if one.weights.exists()]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ class Sample:
     weights: Path
     inputs: Inputs
     dtype: str
+    base: Path | None = None
 
 
 class Net(torch.nn.Module):

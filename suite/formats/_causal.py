@@ -1,0 +1,115 @@
+"""Causal models that transformers has loaded: body and head apart, the engine that is exact for them, generation."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suite.engine import check
+from suite.engine.runtime import transformers_forward
+from suite.errors import HallmarkError, UnitError
+from suite.formats._errors import one_line
+from suite.formats._generate import caching
+from suite.formats._language import CausalModel, Runtime
+from suite.formats._tokenizer import context_of, load_tokenizer, positions
+from suite.formats._torch import observed_dtype
+from suite.manifest import Inputs
+from suite.model import Facts
+
+if TYPE_CHECKING:
+    import torch
+
+_HEAD_TOLERANCE = 1e-4
+_PROBE_TOKENS = 8
+_CUDA_TOKENS = 16384  # of one forward
+
+
+def causal(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tuple[str, ...] = ()) -> CausalModel:
+    """A model of transformers as the harness asks it.
+
+    Args:
+        model: loaded, in evaluation mode.
+        folder: with the tokenizer.
+        inputs: the manifest's input section.
+        stored: the dtype that holds most bytes of the files.
+        notes: for the record.
+
+    Raises:
+        InputError: the manifest asks for more context than the model has.
+        UnitError: it fails on its first tokens, or the tokenizer does not fit.
+    """
+    tokenizer = load_tokenizer(folder)
+    context = context_of(inputs, positions(model.config.to_dict()))
+    try:
+        runtime, vocabulary = parted(model)
+    except HallmarkError:
+        raise
+    except Exception as error:
+        raise UnitError(f"{folder.name} fails on its first tokens: {type(error).__name__}: {one_line(error)}") from None
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > min(rows, vocabulary) and max(tokenizer.get_vocab().values()) >= min(rows, vocabulary):
+        raise UnitError(
+            f"the tokenizer has {len(tokenizer)} ids, the model only {min(rows, vocabulary)}; they do not fit"
+        )
+    observed = observed_dtype(model)
+    stated: tuple[str, ...] = ()
+    expanded = stored.startswith(("int", "uint", "float8")) and observed != stored
+    if expanded and not observed.startswith(("int", "uint")):
+        stated = (f"storage only: {stored} weights are expanded to {observed} by this runtime",)
+    verdict = check.choose(runtime, min(rows, vocabulary), context, model.config.to_dict())
+    notes = (*notes, verdict.note, *stated)
+    facts = Facts(observed, verdict.engine, context, vocabulary, tokenizer.bos_token_id, notes)
+    return CausalModel(facts, tokenizer, runtime, verdict.shared, generator=caching(model))
+
+
+def parted(model: Any) -> tuple[Runtime, int]:
+    """Body and head of a model if they give its logits, else the whole model; and the width of the logits."""
+    import torch
+
+    device = model.device
+    tokens = _CUDA_TOKENS if device.type == "cuda" else 0
+    ids_BT = torch.arange(_PROBE_TOKENS).remainder(model.get_input_embeddings().weight.shape[0])[None, :]
+
+    features = transformers_forward(model.base_model, "last_hidden_state", device, model.dtype)
+    logits = transformers_forward(model, "logits", device, model.dtype)
+
+    def body(ids_BT: torch.Tensor, _mask_BT: torch.Tensor | None) -> torch.Tensor:
+        return features(ids_BT)  # padding comes last, where no causal model looks: no mask, as in lm-eval
+
+    def whole(ids_BT: torch.Tensor, _mask_BT: torch.Tensor | None) -> torch.Tensor:
+        return logits(ids_BT)
+
+    with torch.no_grad():
+        logits_TV = whole(ids_BT, None)[0].float()
+        if bool(torch.isnan(logits_TV).any()):
+            raise UnitError("the model's logits are not numbers; its weights are broken")
+        gaps: list[tuple[float, Callable[[Any], Any]]] = []
+        with contextlib.suppress(RuntimeError, AttributeError, TypeError, ValueError):  # another kind of model
+            features_TD = body(ids_BT, None)[0]
+            gaps = [(float((head(features_TD).float() - logits_TV).abs().max()), head) for head in _heads(model)]
+    gap, head = min(gaps, key=lambda pair: pair[0], default=(math.inf, None))
+    if head is not None and gap <= _HEAD_TOLERANCE * max(1.0, float(logits_TV.abs().max())):
+        return Runtime(body, head, 0, features, tokens), logits_TV.shape[1]
+    return Runtime(whole, lambda rows: rows, logits_TV.shape[1], logits, tokens), logits_TV.shape[1]
+
+
+def _heads(model: Any) -> list[Callable[[Any], Any]]:
+    """Ways in which models turn features into logits."""
+    linear = model.get_output_embeddings()
+    config = model.config.get_text_config()
+    if linear is None or model.base_model is model:
+        return []
+    heads: list[Callable[[Any], Any]] = [linear]
+    cap = getattr(config, "final_logit_softcapping", None)
+    if cap:
+        heads.append(lambda rows: (linear(rows) / cap).tanh() * cap)
+    scale = getattr(config, "logit_scale", None)
+    if isinstance(scale, (int, float)):
+        heads.append(lambda rows: linear(rows) * scale)
+    divisor = getattr(config, "logits_scaling", None)
+    if isinstance(divisor, (int, float)):
+        heads.append(lambda rows: linear(rows) / divisor)
+    return heads
