@@ -47,10 +47,10 @@ Bring = Callable[[Queue], Answer]
 
 def main() -> None:
     """The page."""
-    data.restore(NAME)
-    st.title("Submit")
     if st.session_state.get("entered"):  # what another visit was answered is old news
         st.session_state.pop("answer", None)
+    data.restore(NAME)
+    st.title("Submit")
     queue = Queue(data.root())
     if st.get_option("server.maxUploadSize"):
         st.markdown(INTRODUCTION)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from support import Ran, one_line, write_submission
 from suite import queue_worker
 from suite.cli import KNOWN
 from suite.errors import InfrastructureError
-from suite.intake import submit_folder
 from suite.queue import STATES, Progress, Queue
 from suite.queue_worker import Work, serve
 from suite.store import Store
@@ -166,19 +163,3 @@ def test_killed_at_any_moment_the_next_one_goes_on(queue: Queue, tmp_path: Path,
     assert b"slow: left by a worker that was stopped" in out
     assert states(queue) == {"done": ["slow", "next"]}
     assert sorted(s.record.manifest.name for s in Store(queue.results).scan()) == ["next", "slow"]
-
-
-def test_what_the_board_queued_is_what_is_scored(
-    queue: Queue, hallmark: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from suite.intake import submit_files
-    from suite.upload import place
-
-    monkeypatch.chdir(tmp_path)
-    made = write_submission(tmp_path / "away", "sent", {"f.json": b'{"fake": "oracle"}'}, "f.json", **TASKS)
-    files = [(p.name, io.BytesIO(p.read_bytes())) for p in made.iterdir()]
-    assert submit_files(queue, partial(place, files)).entry is not None
-    here = write_submission(tmp_path, "here", {"f.json": b'{"fake": "oracle", "confidence": 0.9}'}, "f.json", **TASKS)
-    assert submit_folder(queue, str(here)).entry is not None
-    assert hallmark("worker", "--once", "--results", queue.results).code == 0
-    assert states(queue) == {"done": ["sent", "here"]}
