@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from suite.errors import InputError, UnitError
 from suite.progress import ProgressBar
@@ -12,6 +13,7 @@ from suite.task import AnyTask
 from suite.text import in_short, shown
 from suite.unit import Unit
 
+Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]  # of a title
 Failures = list[dict[str, str]]
 
 
@@ -21,6 +23,7 @@ def run_all(
     tasks: Mapping[str, AnyTask],
     say: Callable[[str], None],
     complain: Callable[[str], None],
+    bar: Bar = ProgressBar,
 ) -> tuple[list[Stored], Failures]:
     """Run every unit; gives the records and, for what failed, submission, task and error.
 
@@ -30,6 +33,7 @@ def run_all(
         tasks: to show differences from the parent.
         say: told of every record, at length if there is only one.
         complain: told of every failure, one line.
+        bar: shows how far a unit is.
     """
     stored: list[Stored] = []
     failures: Failures = []

@@ -15,10 +15,20 @@ from suite.store import Store
 from suite.task import AnyTask
 
 RESULTS_VARIABLE = "HALLMARK_RESULTS"
+UPLOAD_MB = 500
 
 
-def serve(store: Store, port: int, tasks: Mapping[str, AnyTask], announce: Callable[[str], None]) -> None:
+def serve(
+    store: Store, port: int, tasks: Mapping[str, AnyTask], announce: Callable[[str], None], upload_mb: int = UPLOAD_MB
+) -> None:
     """Serve the board on this machine until it is interrupted.
+
+    Args:
+        store: the records.
+        port: where.
+        tasks: to compute changes and ranks.
+        announce: told of the address, and of what takes long.
+        upload_mb: most megabytes of one upload to the page Submit; 0 closes that page.
 
     Raises:
         InputError: there is no such folder, or the extra is not installed.
@@ -36,6 +46,7 @@ def serve(store: Store, port: int, tasks: Mapping[str, AnyTask], announce: Calla
     app = Path(spec.origin).with_name("app.py")
     announce(f"http://localhost:{port}")
     options = {"server.port": port, "server.headless": "true", "browser.gatherUsageStats": "false"}
+    options["server.maxUploadSize"] = upload_mb
     arguments = [f"--{name}={value}" for name, value in options.items()]
     done = subprocess.run(
         [sys.executable, "-m", "streamlit", "run", str(app), *arguments],

@@ -31,6 +31,7 @@ from suite.verbs.run import run
 from suite.verbs.show import show
 from suite.verbs.slices import slices
 from suite.verbs.verify import verify
+from suite.verbs.worker import worker
 from tasks import MEANS, SUITES, TASKS, known_in, load
 
 VERBS: tuple[click.Command, ...] = (
@@ -47,6 +48,7 @@ VERBS: tuple[click.Command, ...] = (
     import_,
     export,
     board,
+    worker,
     machine,
 )
 KNOWN = Known(TASKS, SUITES, MEANS, load, known_in)

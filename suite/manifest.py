@@ -19,6 +19,7 @@ __all__ = ["FILE_NAME", "KINDS", "Compression", "Inputs", "Kind", "Manifest", "N
 Kind = Literal["language", "segmentation", "classification"]
 KINDS: tuple[Kind, ...] = ("language", "segmentation", "classification")
 FILE_NAME = "submission.toml"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _SEGMENTATION_ONLY = ("patch", "overlap", "flips", "pad_to_multiple")
 RESERVED = frozenset({"tasks"})  # results/tasks/ describes tasks, so no submission may be called that
 
@@ -43,7 +44,7 @@ class Manifest(Strict):
 
     schema_version: Literal[1]
     """Version of this file format; 1."""
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field(pattern=NAME_PATTERN)
     """Equal to the folder's name; letters, digits, dot, underscore and hyphen."""
     title: str
     """One line for people."""

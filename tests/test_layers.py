@@ -62,7 +62,16 @@ ALLOWED = {
     "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
-        *("suite.check", "suite.queue", "suite.errors", "suite.index", "suite.entry", "suite.rankings"),
+        *(
+            "suite.check",
+            "suite.queue",
+            "suite.upload",
+            "suite.intake",
+            "suite.errors",
+            "suite.index",
+            "suite.entry",
+            "suite.rankings",
+        ),
         *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
     ),
 }
