@@ -62,6 +62,8 @@ ALLOWED = {
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
         *("suite.check", "suite.queue", "suite.errors", "suite.index", "suite.entry", "suite.rankings"),
         *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
+        *("suite.comparison", "suite.compared", "suite.pairing", "suite.changes", "suite.sides", "suite.verdict"),
+        *("suite.overlay",),
     ),
 }
 
