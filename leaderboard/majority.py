@@ -19,9 +19,9 @@ Parts = Mapping[str, Mapping[str, tuple[float | None, int]]]  # model -> group -
 
 
 def attributes(names: Mapping[str, Parts]) -> list[str]:
-    """Groupings in which at least one model has two groups, those of most models first."""
+    """Groupings in which at least one model has two groups, those of most models first, classes last."""
     counted = {by: sum(len(groups) > 1 for groups in parts.values()) for by, parts in names.items()}
-    return sorted((by for by, n in counted.items() if n), key=lambda by: (-counted[by], by))
+    return sorted((by for by, n in counted.items() if n), key=lambda by: ("class" in by.split(", "), -counted[by], by))
 
 
 def groups(parts: Parts) -> list[str]:

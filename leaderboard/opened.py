@@ -6,6 +6,7 @@ words, never raised: the index may know records whose files are not here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def whole(board: Board, name: str, task: str | None = None) -> pd.DataFrame:
     """Whole records of a model that no other one replaces, on one task or all, oldest first."""
     rows = board.records(name, task)
     return rows[rows["limit"].isna() & ~rows["stem"].isin(set(rows["supersedes"].dropna()))]
+
+
+def whole_ever(board: Board, names: Sequence[str]) -> pd.DataFrame:
+    """All whole records of these models, replaced ones too, oldest first."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = board.table.filter(pc.is_in(board.table.column("submission"), pa.array(list(names), pa.string())))
+    found = found.filter(pc.and_(pc.is_null(found.column("limit")), pc.is_null(found.column("problem"))))
+    return found.to_pandas().sort_values("started", kind="stable").reset_index(drop=True)
 
 
 def newest(board: Board, name: str) -> dict[str, Any]:

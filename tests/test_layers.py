@@ -63,7 +63,7 @@ ALLOWED = {
         *("suite.check", "suite.queue", "suite.errors", "suite.index", "suite.entry", "suite.rankings"),
         *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
         *("suite.comparison", "suite.compared", "suite.pairing", "suite.changes", "suite.sides", "suite.verdict"),
-        *("suite.overlay",),
+        *("suite.overlay", "suite.significance", "suite.task"),
     ),
 }
 
