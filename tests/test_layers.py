@@ -73,6 +73,8 @@ ALLOWED = {
             "suite.rankings",
         ),
         *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
+        *("suite.comparison", "suite.compared", "suite.pairing", "suite.changes", "suite.sides", "suite.verdict"),
+        *("suite.overlay", "suite.significance", "suite.task"),
     ),
 }
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from leaderboard import data, filters, matrix, table, text, theme
+from leaderboard import data, filters, grid, matrix, table, text, theme
 from leaderboard.board import Board
 from leaderboard.columns import COLUMNS, DEFAULT, NUMBERS
 
@@ -17,7 +16,6 @@ NAME = "leaderboard"
 SORTS = (table.FAMILY, "submission", "task", "rank", *NUMBERS, "date")
 VIEWS = ("Results", "Models by tasks")
 ROWS_SEEN, ROW_PIXELS = 25, 35
-CHARACTER, CELL_PADDING, WIDEST = 6.9, 19, 360
 
 
 def main() -> None:
@@ -66,7 +64,7 @@ def _results(board: Board, rows: pd.DataFrame, columns: list[str], by: str, asce
         shown,
         hide_index=True,
         height=(min(len(shown), ROWS_SEEN) + 1) * ROW_PIXELS + 3,
-        column_config={name: _look(name, shown[name]) for name in shown},
+        column_config=grid.config(shown),
         placeholder=text.MISSING,
         on_select="rerun",
         selection_mode="multi-row",
@@ -115,18 +113,6 @@ def _summary(board: Board, rows: pd.DataFrame, part: pd.DataFrame, number: int) 
     st.text(said)
 
 
-def _look(name: str, cells: pd.Series) -> Any:
-    """Fixed widths: fitted by the browser, a column keeps the width of the first view and cuts what a filter brings."""
-    formats = {"number": "%.4g", "signed": "%+.3g", "bytes": "bytes", "count": "localized"}
-    column = COLUMNS[name]
-    longest = max((column.length(value) for value in cells.dropna()), default=0)
-    width = int(max(longest, len(column.label)) * CHARACTER) + CELL_PADDING
-    width = min(width, WIDEST)
-    if column.look == "text":
-        return st.column_config.TextColumn(column.label, help=column.help, width=width, pinned=name == "submission")
-    return st.column_config.NumberColumn(column.label, help=column.help, width=width, format=formats[column.look])
-
-
 def _selected(names: list[str]) -> list[int]:
     """Rows to select at first: those of the submissions that the URL names."""
     wanted = data.parameters("selected")
@@ -146,7 +132,7 @@ def _chosen(names: list[str]) -> None:
         for name in names[: data.MOST_COMPARED]:
             data.link(name, "model", submission=name)
         if 1 < len(names) <= data.MOST_COMPARED:
-            data.link("Compare them", "compare", submission=names)
+            data.link("Compare them", "compare", models=names)
         elif len(names) > data.MOST_COMPARED:
             st.caption(f"At most {data.MOST_COMPARED} can be compared.")
         data.link("These rows as a trade-off", "tradeoff", **filters.state("", "t_"))

@@ -96,7 +96,7 @@ def _selected(names: list[str]) -> None:
         for name in names:
             data.link(name, "model", submission=name)
         if 1 < len(names) <= data.MOST_COMPARED:
-            data.link("Compare them", "compare", submission=names)
+            data.link("Compare them", "compare", models=names)
 
 
 def _as_table(drawn: Points) -> None:

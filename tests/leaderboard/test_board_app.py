@@ -255,8 +255,10 @@ def test_no_two_pages_bind_one_parameter() -> None:
     """Streamlit drops a parameter that a widget of another page is bound to."""
     from leaderboard.filters import KEYS
 
-    bound = re.compile(r'key="([a-z_]+)", bind="query-params"')
-    used = {f.stem: {*bound.findall(f.read_text())} for f in (REPOSITORY / "leaderboard" / "pages").glob("*.py")}
+    bound = re.compile(r'key="([a-z_]+)", bind="query-params"|picker\.(?:one|several)\(\s*"[a-z ]+", "([a-z_]+)"')
+    pages = (REPOSITORY / "leaderboard" / "pages").glob("*.py")
+    used = {f.stem: {a or b for a, b in bound.findall(f.read_text())} for f in pages}
+    assert {"submission", "detail", "part"} <= used["model"]
     used["leaderboard"] |= set(KEYS)
     used["tradeoff"] |= {f"t_{key}" for key in KEYS}
     names = [key for keys in used.values() for key in keys]

@@ -1,0 +1,171 @@
+"""Compare: two to four models on the tasks that they share, each held against the first, item by item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import streamlit as st
+
+from leaderboard import agreed, data, differences, forest, grid, opened, picker, theme
+from leaderboard.board import Board
+from suite.compared import Comparison
+
+Files = tuple[str, tuple[tuple[str, str], ...]]  # a model and the files of its records: task, path
+NAME = "compare"
+MOST_TASKS = 12
+FEWEST = 2
+HOW = (
+    "change: b minus a on the same items; p: of 'no difference', two-sided; Holm: over the tasks' primary metrics; "
+    "better or worse: at 5 % after Holm where it applies; detects: the true change that these items find with power "
+    "80 %; n needed: items that would decide if the change is the one seen. Recovery is b / a, or a / b where lower "
+    "is better."
+)
+
+
+def main() -> None:
+    """The page."""
+    data.restore(NAME)
+    board = data.board()
+    st.title("Compare")
+    theme.problems(board)
+    names = board.submissions()
+    if not names:
+        theme.nothing(board)
+        return
+    models = picker.several("model", "models", names, data.MOST_COMPARED)
+    if len(models) < FEWEST:
+        st.text(f"Choose two to {data.MOST_COMPARED} models; the first is the one that the others are held against.")
+        return
+    first = picker.one("model to hold the others against", "against", models, default=models[0]) or models[0]
+    _compare(board, [first, *(name for name in models if name != first)])
+    data.remember(NAME)
+
+
+def _compare(board: Board, models: list[str]) -> None:
+    rows = {name: opened.newest(board, name) for name in models}
+    shared = sorted({*rows[models[0]]}.intersection(*(set(rows[name]) for name in models[1:])))
+    some = sorted({task for name in models[1:] for task in rows[name] if task in rows[models[0]]})
+    _links(models)
+    if not some:
+        st.info("These models share no task that was scored as a whole:")
+        st.text("\n".join(f"{name}: {', '.join(sorted(rows[name])) or 'none'}" for name in models))
+        return
+    task = picker.one("task in detail", "on", some, default=(shared or some)[0])
+    taken = [*([task] if task else []), *(name for name in [*shared, *some] if name != task)]
+    taken = sorted(list(dict.fromkeys(taken))[:MOST_TASKS])
+    if len(some) > MOST_TASKS:
+        st.caption(f"{len(taken)} of {len(some)} shared tasks are compared here; choose another one to include it.")
+    primaries = {one: str(rows[models[0]][one]["metric"]) for one in taken}
+    found, unread = _found(board, models, {name: _paths(rows[name], some, taken) for name in models}, primaries, task)
+    _overview(found, primaries, unread)
+    if task:
+        _task(board, found, {name: rows[name][task]["path"] for name in models if task in rows[name]}, task,
+              primaries[task])  # fmt: skip
+
+
+def _paths(rows: Mapping[str, dict[str, object]], some: list[str], taken: list[str]) -> dict[str, str]:
+    """Task -> file of the record, of the tasks that are compared or that only one side has."""
+    return {name: str(row["path"]) for name, row in rows.items() if name in taken or name not in some}
+
+
+def _links(models: list[str]) -> None:
+    with st.container(horizontal=True):
+        for name in models:
+            data.link(name, "model", submission=name)
+        data.back("Back to the leaderboard", "leaderboard")
+
+
+def _found(
+    board: Board, models: list[str], paths: Mapping[str, dict[str, str]], primaries: Mapping[str, str], task: str | None
+) -> tuple[list[Comparison], list[str]]:
+    """Every other model held against the first, and why records cannot be read."""
+    unread = [
+        why for name in models for path in paths[name].values() if isinstance(why := opened.record(board, path), str)
+    ]
+    described = json.dumps({one: board.tasks.get(one, {}) for one in primaries}, sort_keys=True, default=str)
+    first, *others = [(name, tuple(sorted(paths[name].items()))) for name in models]
+    with st.spinner("Comparing item by item"):
+        known = tuple(sorted(primaries.items()))
+        found = [_compared(str(board.root), first, other, known, described, task, board) for other in others]
+    return found, list(dict.fromkeys(unread))
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _compared(
+    root: str, a: Files, b: Files, primaries: tuple[tuple[str, str], ...], described: str, task: str | None,
+    _board: Board,
+) -> Comparison:  # fmt: skip
+    """B held against a, kept: records never change. All but the board are the key."""
+    sides = []
+    for name, files in (a, b):
+        read = {one: opened.record(_board, path) for one, path in files}
+        sides.append(differences.side(name, {one: kept for one, kept in read.items() if not isinstance(kept, str)}))
+    chosen = (task,) if task else ()
+    return differences.against(sides[0], sides[1], dict(primaries), json.loads(described), opened.columns, chosen)
+
+
+def _overview(found: list[Comparison], primaries: Mapping[str, str], unread: list[str]) -> None:
+    rows = differences.overview(found, primaries)
+    if len(rows):
+        st.subheader("All shared tasks")
+        st.text(f"a: {found[0].a.name}; b: the model of the row.")
+        grid.plain(rows, "Paired differences on all shared tasks", first="task", signed=("change", "low", "high"))
+        drawn = differences.relative(found, primaries)
+        if len(drawn):
+            chart = forest.forest(drawn, f"Change from {found[0].a.name}, in percent of its value", "better →", 0.0)
+            words = forest.describe(drawn, 0.0)
+            grid.figure(chart, f"{words} To the right is better, whatever the metric's direction.", drawn)
+        st.caption(HOW)
+        left = differences.kept(found)
+        if len(left.columns) > FEWEST:
+            st.caption("What is left of the score, and costs as b / a")
+            grid.plain(left, "Recovery and costs", first="task")
+    out = differences.left_out(found)
+    if len(out) or unread:
+        st.subheader("What could not be compared")
+        if len(out):
+            grid.plain(out, "What could not be compared, and why")
+        for why in unread:
+            st.text(why)
+    lines = differences.notes(found)
+    if lines:
+        st.subheader("To know")
+        st.text("\n".join(lines))
+
+
+def _task(board: Board, found: list[Comparison], paths: Mapping[str, str], task: str, primary: str) -> None:
+    """One task in detail: changes by class and group, flips, agreement."""
+    st.subheader("One task in detail")
+    st.text(f"{task}: {primary}")
+    parts = differences.parts(found, task, primary)
+    if len(parts):
+        drawn = parts.rename(columns={"metric": "row", "model": "who", "change": "value"})
+        chart = forest.forest(drawn, f"Change from {found[0].a.name} by class and group", f"change of {primary}", 0.0)
+        grid.figure(chart, forest.describe(drawn, 0.0), parts)
+    else:
+        grid.note("no changes by class or group: the records have none, or they cannot be made from the outcomes")
+    flips = differences.flips(found, task)
+    if len(flips):
+        st.caption(f"What became of the answers of {data.escaped(found[0].a.name)}")
+        grid.plain(flips, "Flips", first="model")
+    _agreement(board, paths)
+
+
+def _agreement(board: Board, paths: Mapping[str, str]) -> None:
+    read = {name: opened.record(board, path) for name, path in paths.items()}
+    columns = {name: opened.columns(one) for name, one in read.items() if not isinstance(one, str)}
+    known = {name: one for name, one in columns.items() if not isinstance(one, str)}
+    for why in (one for one in columns.values() if isinstance(one, str)):
+        grid.note(f"no agreement: {why}")
+    if len(known) >= FEWEST:
+        st.caption(
+            "Agreement. Same verdict: both right or both wrong; error consistency: the same beyond what independent "
+            "errors give, 1 at most; rank correlation (Spearman) of what each item is worth where answers are not "
+            "right or wrong."
+        )
+        grid.plain(agreed.pairs(known), "Agreement of each pair of models")
+
+
+if __name__ == "__main__":
+    main()
