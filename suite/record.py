@@ -121,7 +121,7 @@ class Record(_Stored):
     seed: int
     """Seed of the bootstrap and of sampling."""
     limit: int | None
-    """Most items asked for with `--limit` (whole clusters, drawn by the seed), or used by `--until-decided`; null for all."""
+    """Most items asked for with `--limit` (whole clusters, drawn), or used by `--until-decided`; null for all."""
     parent_sha256: str | None = None
     """Weights of the parent that was asked beside the model; null for a task that asks the model alone."""
     contended: str | None = None

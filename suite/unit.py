@@ -122,7 +122,7 @@ class Unit:
         above = self.parent.loader.packages if self.parent else ()
         names = sorted({*self.prepared.loader.packages, *above, *SCORING_PACKAGES, *extra, *self.task.packages})
         own = {"python": platform.python_version(), "hallmark-bench": suite.__version__}
-        return own | {name: version for name in names if (version := version(name)) != "absent"}
+        return own | {name: found for name in names if (found := version(name)) != "absent"}
 
     @cached_property
     def key(self) -> str:

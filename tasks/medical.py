@@ -19,7 +19,7 @@ from suite.task import AnyTask
 from tasks.own.common import parsed, validated
 from tasks.own.description import Description
 from tasks.own.segmentation import Facts, Files, FolderSegmentation, listed
-from tasks.own.table import MISSING, bands_of
+from tasks.own.table import bands_of
 
 _LAYOUTS = Path(__file__).parent / "layouts"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +87,7 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     from suite.unit import Options, units
 
     early = _early(submission, results, options)
-    how, store = Options(**options), Store(results)
-    own = _own(known, data)
+    how, store, own = Options(**options), Store(results), _own(known, data)
     tasks = known.tasks_of(store, own)
     if early and not (task or suite_name or own):
         task = tuple(early.tasks(tasks))
@@ -101,8 +100,7 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     if not work:
         raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
     if early:
-        work = early.units(work, tasks)
-        _warn_of(work)
+        work = _cut_short(early, work, tasks)
     say = (lambda line: None) if as_json else click.echo
     stored, failures = run_all(work, store, tasks, say, lambda line: click.echo(f"hallmark: {line}", err=True))
     index.refresh(store, tasks)
@@ -136,11 +134,14 @@ def _early(submission: tuple[str, ...], results: Path, options: dict[str, Any]) 
     return early.early(submissions.find(submission[0]), baseline, chosen, results)
 
 
-def _warn_of(work: Sequence[Unit]) -> None:
+def _cut_short(deciding: Early, work: Sequence[Unit], tasks: Mapping[str, AnyTask]) -> list[Unit]:
+    """The units that may stop early; says which of them will be slow to."""
     from suite import early
 
-    for line in early.slow(work):
+    units = deciding.units(work, tasks)
+    for line in early.slow(units):
         click.echo(f"hallmark: {line}", err=True)
+    return units
 
 
 def _own(known: Known, data: tuple[Path, ...]) -> list[AnyTask]:
