@@ -15,6 +15,7 @@ from pydantic import Field
 
 from suite.data import MIRROR_VARIABLE, Dataset, mirror
 from suite.errors import AbsentDataError
+from suite.metrics.codes import MISSING
 from suite.task import AnyTask
 from tasks.own.common import parsed, validated
 from tasks.own.description import Description
