@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import suite
-from suite import asking, costs, measure, outcomes, overlay, pictured, stopping
+from suite import asking, costs, measure, outcomes, overlay, pictured, sampled, stopping
 from suite.calibrate import CALIBRATION, applied
 from suite.check import readings
 from suite.child import Child
@@ -95,12 +95,16 @@ class _Asked:
 def _ask_all(unit: Unit, journal: Journal, progress: Progress, worst: overlay.Worst | None) -> _Asked:
     started, clock = datetime.now(UTC), time.monotonic()
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(make()) for make in PROBES.values()]
+        windows = stack.enter_context(contextlib.ExitStack())
+        probes = [windows.enter_context(make()) for make in PROBES.values()]
         scratch = journal.scratch()
         child = stack.enter_context(_child(unit, unit.prepared, scratch))
         model = _model(unit, child, stack, scratch)
         tables, resumed = _all_batches(unit, child, model, journal, progress, worst)
-    series, why_not = costs.read(probes, costs.observed(unit, tables, child.rss_before_load_bytes, resumed))
+        windows.close()
+        seen = costs.observed(unit, tables, child.rss_before_load_bytes, resumed)
+        seen = sampled.activations(seen, unit, child, model)
+    series, why_not = costs.read(probes, seen)
     static = readings(unit.prepared)
     why_not = static.reasons | why_not
     table = _scored(unit, tables)

@@ -49,6 +49,7 @@ class Options:
         time_limit_s: for one unit, loading included.
         again: run finished units once more.
         overlays: keep pictures of the worst cases.
+        activations: watch them on a sample.
     """
 
     device: str = "cpu"
@@ -58,6 +59,7 @@ class Options:
     time_limit_s: float = 3600.0
     again: bool = False
     overlays: bool = True
+    activations: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class Unit:
             "parent": self.prepared.parent_fingerprint,
             "beside": self.parent.description.dtype if self.parent else None,
             **({"until decided": self.rule.key} if self.rule else {}),
+            **({"activations": True} if self.options.activations else {}),
         }
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 

@@ -32,7 +32,7 @@ from suite.probes.memory import reset_peak, resident
 from suite.timing.stopwatch import Watch
 from suite.wire import Closed, Wire
 
-TIMED = "timed"
+TIMED, OBSERVED = "timed", "observed"
 METHODS = frozenset(
     {
         "encode",
@@ -97,6 +97,8 @@ def _answer(wire: Wire, watch: Watch, call: dict[str, Any]) -> None:
 def _call(watch: Watch, call: dict[str, Any]) -> list[Any]:
     if call["method"] == TIMED:
         return [watch.answer(order) for order in call["arguments"][0]]
+    if call["method"] == OBSERVED:
+        return [watch.observe(begin) for begin in call["arguments"][0]]
     if call["method"] not in METHODS:
         raise HallmarkError(f"the model has no method {call['method']!r}")
     return list(getattr(watch.model, call["method"])(*call["arguments"]))

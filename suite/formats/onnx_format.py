@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError, UnitError
-from suite.formats import _onnx_file, _vision
+from suite.formats import _activations, _onnx_file, _vision
 from suite.formats._errors import one_line
 from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer
 from suite.formats.base import Description, Place
@@ -89,6 +89,7 @@ def _session(file: Path, place: Place) -> Any:
 
 def _run(session: Any, feed: dict[str, Array]) -> Array:
     """The first output."""
+    _activations.see_graph(session, feed)
     try:
         output: Array = session.run([session.get_outputs()[0].name], feed)[0]
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from suite.probes.activations import Activations
 from suite.probes.base import Batch, Observed, Probe, Reading, Series
 from suite.probes.clock import Clock
 from suite.probes.memory import Memory
@@ -12,6 +13,8 @@ from suite.probes.rapl import Rapl
 from suite.probes.size import Size
 from suite.probes.static import Static
 
-PROBES: dict[str, Callable[[], Probe]] = {probe.name: probe for probe in (Size, Static, Clock, Memory, Rapl, Nvml)}
+PROBES: dict[str, Callable[[], Probe]] = {
+    probe.name: probe for probe in (Size, Static, Activations, Clock, Memory, Rapl, Nvml)
+}
 
 __all__ = ["PROBES", "Batch", "Observed", "Probe", "Reading", "Series"]

@@ -43,6 +43,7 @@ class Observed:
         batches: cost of every batch, earlier processes of a resumed unit included.
         resumed: some batches were done by an earlier process, so windows around this one miss them.
         static: series that were counted from the files, by name.
+        activations: series that the child counted on a sample, by name.
         instead: probe name -> why it does not read a task that times the model itself.
         computed: a model was run; not so for a file of predictions.
         alone: no other model computed in the meantime, so windows around the machine are this model's.
@@ -57,6 +58,7 @@ class Observed:
     resumed: bool = False
     alone: bool = True
     static: Series = field(default_factory=dict)
+    activations: Series = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)
     computed: bool = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from suite.errors import HallmarkError, Undefined
 from suite.formats import ordered
+from suite.formats._activations import Sites, watched
 from suite.formats.base import Description
 from suite.manifest import Inputs
 from suite.model import Array, Facts
@@ -55,6 +57,7 @@ class Watch:
         """Nothing is warm yet."""
         self.facts: Facts = self.model.facts
         self._ready: dict[Scenario, _Ready] = {}
+        self._watching, self._sites = ExitStack(), Sites()
         self._described: Description | None = None
         self._clock = Clock(settle=_cuda_settle) if self.order["device"] == "cuda" else Clock()
 
@@ -74,6 +77,15 @@ class Watch:
         if what != "burst":
             raise HallmarkError(f"nothing is timed under the name {what!r}")
         return _arrays(self._burst(scenario, order["seconds"]))
+
+    def observe(self, begin: bool) -> dict[str, Array]:
+        """Begin to watch the activations of all that this process computes; or end, with what was counted."""
+        if begin:
+            self._sites = Sites()
+            self._watching.enter_context(watched(self._sites))
+            return {}
+        self._watching.close()
+        return _arrays(self._sites.series())
 
     def _burst(self, scenario: Scenario, seconds: float) -> dict[str, Any]:
         ready = self._warm(scenario)

@@ -57,6 +57,7 @@ _File = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--overlays/--no-overlays", default=True, show_default=True, help="Keep small pictures of the three worst cases."
 )
+@click.option("--activations", is_flag=True, help="Count zero activations and dead units on a sample of 32 items.")
 @click.option(
     "--until-decided", is_flag=True, help="Score items in a random order until a policy's verdicts are clear."
 )
