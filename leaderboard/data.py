@@ -137,9 +137,17 @@ def entering(name: str) -> None:
 def restore(name: str) -> None:
     """Show a page as it was last seen in this session when a reader comes to it without parameters.
 
+    Before that, the navigation where it did not run: Streamlit takes a folder named pages for an app of an older kind
+    until `st.navigation` was called once, so the first link that a fresh server is asked for starts a page alone.
+
     Back and the menu both do: Streamlit 1.67 drops the parameters of the page that is left, and puts an entry between
     two pages into the browser's history. Call this first on a page.
     """
+    if "shown" not in st.session_state:
+        from leaderboard import app
+
+        app.main()
+        st.stop()
     query = st.session_state.get(f"view of {name}")
     if query and st.session_state.get("entered") and not len(st.query_params):
         st.switch_page(page(name), query_params=query)

@@ -11,12 +11,12 @@ import pandas as pd
 from leaderboard import text
 from leaderboard.theme import GREY, PALETTE
 
-MOST_BINS, HEIGHT = 30, 300
+FEWEST_BINS, MOST_BINS, HEIGHT = 10, 30, 340
 PARENT, CHILD = "no parent here", "made from another model"
 
 
 def bins(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a bin and kind of model: low, high, who, models; bins by the Freedman-Diaconis rule, at most `MOST_BINS`.
+    """A row a bin and kind of model: low, high, who, models; bins by the Freedman-Diaconis rule, within 10 and 30.
 
     Args:
         rows: columns value and parent, a row a model.
@@ -25,8 +25,9 @@ def bins(rows: pd.DataFrame) -> pd.DataFrame:
     if values.empty:
         return pd.DataFrame(columns=["low", "high", "who", "models"])
     edges = np.histogram_bin_edges(values.to_numpy(np.float64), bins="fd")
-    if len(edges) - 1 > MOST_BINS:
-        edges = np.histogram_bin_edges(values.to_numpy(np.float64), bins=MOST_BINS)
+    wanted = min(max(len(edges) - 1, FEWEST_BINS), MOST_BINS)
+    if wanted != len(edges) - 1:
+        edges = np.histogram_bin_edges(values.to_numpy(np.float64), bins=wanted)
     made = []
     for who, mine in ((PARENT, rows["parent"].isna()), (CHILD, rows["parent"].notna())):
         counts, _ = np.histogram(values[mine.reindex(values.index)].to_numpy(np.float64), bins=edges)

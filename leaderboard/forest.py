@@ -8,7 +8,7 @@ import pandas as pd
 from leaderboard import text
 from leaderboard.theme import GREY, PALETTE
 
-ROW_PIXELS, PLOT_TOP = 26, 60
+ROW_PIXELS, LINE_PIXELS, AROUND, LEGEND_PIXELS = 28, 15, 95, 45  # Streamlit fits title, axis and legend inside
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 MOST = 60
 LABEL_PIXELS = 260
@@ -33,19 +33,20 @@ def forest(rows: pd.DataFrame, title: str, x: str, at: float | None = None) -> a
     )
     ends = pd.concat([known["value"], known["low"], known["high"]]).dropna().tolist() + ([] if at is None else [at])
     scale = alt.Scale(domain=_domain(ends), nice=False, zero=False)
-    y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS))
+    y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS, labelOverlap=False))
     offset = alt.YOffset("who:N", sort=names) if len(names) > 1 else alt.Undefined
-    colour = alt.Color("who:N", sort=names, title=None, legend=alt.Legend(orient="bottom") if len(names) > 1 else None)
+    colour = alt.Color("who:N", sort=names, title=None, legend=_legend(names))
     colour = colour.scale(domain=names, range=[PALETTE[i % len(PALETTE)] for i in range(len(names))])
     shape = alt.Shape("who:N", sort=names, title=None, legend=alt.Undefined if len(names) > 1 else None)
     shape = shape.scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in range(len(names))])
     base = alt.Chart(known).encode(y=y, yOffset=offset)
-    horizontal = alt.X("value:Q", title=x, scale=scale)
+    axis = alt.Axis(tickCount=8, labelOverlap=True)
+    horizontal = alt.X("value:Q", title=x, scale=scale, axis=axis)
     spans = base.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_rule(strokeWidth=2)
     tooltip = [alt.Tooltip("row:N"), alt.Tooltip("who:N"), alt.Tooltip("said:N", title="value")]
     tooltip.append(alt.Tooltip("interval:N", title="95 % interval"))
     layers = [
-        spans.encode(x=alt.X("low:Q", title=x, scale=scale), x2="high:Q", color=colour),
+        spans.encode(x=alt.X("low:Q", title=x, scale=scale, axis=axis), x2="high:Q", color=colour),
         base.mark_point(size=80, filled=True, opacity=1).encode(
             x=horizontal, color=colour, shape=shape, tooltip=tooltip
         ),
@@ -53,8 +54,8 @@ def forest(rows: pd.DataFrame, title: str, x: str, at: float | None = None) -> a
     if at is not None:
         line = alt.Chart(pd.DataFrame({"value": [at]})).mark_rule(color=GREY, strokeDash=[4, 4])
         layers.insert(0, line.encode(x=horizontal))
-    height = ROW_PIXELS * len(order) * max(1, 0.6 * len(names)) + PLOT_TOP
-    return alt.layer(*layers).properties(title=title, height=int(height))
+    height = max(ROW_PIXELS, LINE_PIXELS * len(names) + 8) * len(order) + AROUND
+    return alt.layer(*layers).properties(title=title, height=height + (LEGEND_PIXELS if len(names) > 1 else 0))
 
 
 def describe(rows: pd.DataFrame, at: float | None = None) -> str:
@@ -83,6 +84,10 @@ def describe(rows: pd.DataFrame, at: float | None = None) -> str:
 def _row(line: pd.Series) -> str:
     who = f" ({line['who']})" if isinstance(line.get("who"), str) and line["who"] else ""
     return f"{line['row']}{who} {text.number(line['value'])}"
+
+
+def _legend(names: list[str]) -> alt.Legend | None:
+    return alt.Legend(orient="bottom", columns=3, labelLimit=LABEL_PIXELS) if len(names) > 1 else None
 
 
 def _domain(ends: list[float]) -> list[float]:

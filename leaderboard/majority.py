@@ -72,7 +72,9 @@ def chart(found: Cloud, title: str, majority: str, minority: str) -> alt.LayerCh
     low, high = float(ends.min()), float(ends.max())
     margin = 0.05 * (high - low) or 0.02
     scale = alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False)
-    x, y = alt.X("first:Q", title=majority, scale=scale), alt.Y("second:Q", title=minority, scale=scale)
+    axis = alt.Axis(tickCount=8)
+    x = alt.X("first:Q", title=majority, scale=scale, axis=axis)
+    y = alt.Y("second:Q", title=minority, scale=scale, axis=axis)
     equal = pd.DataFrame({"first": [low - margin, high + margin], "second": [low - margin, high + margin]})
     layers = [alt.Chart(equal).mark_line(color=GREY, strokeDash=[4, 4]).encode(x=x, y=y)]
     drawn = pd.DataFrame(found.drawn(), columns=["first", "second"])

@@ -24,7 +24,7 @@ from suite.stats import t_quantile
 from suite.store import Stored
 from suite.verdict import Outcome, Question, Verdict, judge
 
-HEIGHT = 380
+HEIGHT = 460
 NO_BASELINE = "no baseline"
 NO_ERROR = "the baseline has no interval, so no standard error; give a margin"
 Open = Callable[[Stored], Columns | str]
@@ -120,7 +120,7 @@ def frame(found: Sequence[Step], judged: Sequence[Verdict], replaced: frozenset[
         record, d = step.after.record, v.difference
         rows.append(
             {
-                **{"model": record.manifest.name, "started": record.provenance.started, **_of(v.b)},
+                **{"model": record.manifest.name, "started": record.provenance.started[:19], **_of(v.b)},
                 "against": _named(step),
                 **{"change": d.value if d else None, "change low": d.low if d else None},
                 **{"change high": d.high if d else None, "margin": v.margin, "verdict": _said(step, v)},
@@ -156,13 +156,14 @@ def chart(rows: pd.DataFrame, title: str, axis: str) -> alt.LayerChart | alt.Fac
     drawn = rows.rename(columns={"what changed": "changed"}).assign(when=pd.to_datetime(rows["started"], utc=True))
     drawn = drawn[["model", "when", "value", "low", "high", "verdict", "against"]]
     drawn = drawn[drawn["value"].notna()]
-    x = alt.X("when:T", title="started (UTC)")
+    x = alt.X("when:T", title="started", axis=alt.Axis(tickCount=8, labelOverlap=True))
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
     colours = [PALETTE[i % len(PALETTE)] if i < len(PALETTE) else GREY for i in range(len(names))]
-    colour: Any = alt.Color("model:N", sort=names, title=None, legend=alt.Legend(orient="bottom"))
+    legend = alt.Legend(orient="bottom", columns=3, labelLimit=260, symbolOpacity=1)
+    colour: Any = alt.Color("model:N", sort=names, title=None, legend=legend)
     colour = colour.scale(domain=names, range=colours)
     outcomes = [*(str(one) for one in Outcome), NO_BASELINE]
-    shape: Any = alt.Shape("verdict:N", sort=outcomes, title="gate", legend=alt.Legend(orient="bottom"))
+    shape: Any = alt.Shape("verdict:N", sort=outcomes, title="gate", legend=alt.Legend(orient="bottom", columns=5))
     shape = shape.scale(domain=outcomes, range=["triangle-down", "cross", "diamond", "circle", "square"])
     base = alt.Chart(drawn)
     spans = base.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_rule(strokeWidth=2)
