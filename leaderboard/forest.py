@@ -8,7 +8,7 @@ import pandas as pd
 from leaderboard import text
 from leaderboard.theme import GREY, PALETTE
 
-ROW_PIXELS, LINE_PIXELS, AROUND, LEGEND_PIXELS = 28, 15, 95, 45  # Streamlit fits title, axis and legend inside
+ROW_PIXELS, LINE_PIXELS, AROUND, LEGEND_PIXELS = 28, 15, 115, 22  # Streamlit fits title, axis and legend inside
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 MOST = 60
 LABEL_PIXELS = 260
@@ -55,7 +55,9 @@ def forest(rows: pd.DataFrame, title: str, x: str, at: float | None = None) -> a
         line = alt.Chart(pd.DataFrame({"value": [at]})).mark_rule(color=GREY, strokeDash=[4, 4])
         layers.insert(0, line.encode(x=horizontal))
     height = max(ROW_PIXELS, LINE_PIXELS * len(names) + 8) * len(order) + AROUND
-    return alt.layer(*layers).properties(title=title, height=height + (LEGEND_PIXELS if len(names) > 1 else 0))
+    return alt.layer(*layers).properties(
+        title=title, height=height + (LEGEND_PIXELS * (len(names) + 1) if len(names) > 1 else 0)
+    )
 
 
 def describe(rows: pd.DataFrame, at: float | None = None) -> str:
@@ -87,7 +89,7 @@ def _row(line: pd.Series) -> str:
 
 
 def _legend(names: list[str]) -> alt.Legend | None:
-    return alt.Legend(orient="bottom", columns=3, labelLimit=LABEL_PIXELS) if len(names) > 1 else None
+    return alt.Legend(orient="bottom", columns=1, labelLimit=LABEL_PIXELS) if len(names) > 1 else None
 
 
 def _domain(ends: list[float]) -> list[float]:

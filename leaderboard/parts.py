@@ -137,7 +137,12 @@ def flips(detail: Detail) -> None:
 
 def worst_cases(detail: Detail) -> None:
     """Pictures of the worst cases, the worst items, and those that lost most against the parent."""
-    for picture in worst.overlays(detail.stored.path):
+    pictures = worst.overlays(detail.stored.path)
+    if pictures:
+        st.caption(
+            "Outlines of reference and prediction; the difference: red missed, blue made up, yellow another class."
+        )
+    for picture in pictures:
         st.image(picture.png, alt=f"Reference, prediction and difference of {picture.words}")
         st.text(picture.words)
     mine, theirs = detail.columns()

@@ -24,7 +24,7 @@ from suite.stats import t_quantile
 from suite.store import Stored
 from suite.verdict import Outcome, Question, Verdict, judge
 
-HEIGHT = 460
+HEIGHT, LEGEND_PIXELS = 420, 20
 NO_BASELINE = "no baseline"
 NO_ERROR = "the baseline has no interval, so no standard error; give a margin"
 Open = Callable[[Stored], Columns | str]
@@ -159,11 +159,11 @@ def chart(rows: pd.DataFrame, title: str, axis: str) -> alt.LayerChart | alt.Fac
     x = alt.X("when:T", title="started", axis=alt.Axis(tickCount=8, labelOverlap=True))
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
     colours = [PALETTE[i % len(PALETTE)] if i < len(PALETTE) else GREY for i in range(len(names))]
-    legend = alt.Legend(orient="bottom", columns=3, labelLimit=260, symbolOpacity=1)
+    legend = alt.Legend(orient="bottom", columns=1, labelLimit=300, symbolOpacity=1)
     colour: Any = alt.Color("model:N", sort=names, title=None, legend=legend)
     colour = colour.scale(domain=names, range=colours)
     outcomes = [*(str(one) for one in Outcome), NO_BASELINE]
-    shape: Any = alt.Shape("verdict:N", sort=outcomes, title="gate", legend=alt.Legend(orient="bottom", columns=5))
+    shape: Any = alt.Shape("verdict:N", sort=outcomes, title="gate", legend=alt.Legend(orient="bottom", columns=1))
     shape = shape.scale(domain=outcomes, range=["triangle-down", "cross", "diamond", "circle", "square"])
     base = alt.Chart(drawn)
     spans = base.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_rule(strokeWidth=2)
@@ -172,7 +172,7 @@ def chart(rows: pd.DataFrame, title: str, axis: str) -> alt.LayerChart | alt.Fac
         base.mark_line(opacity=0.5).encode(x=x, y=y, color=colour),
         spans.encode(x=x, y=alt.Y("low:Q", title=axis, scale=alt.Scale(zero=False)), y2="high:Q", color=colour),
         base.mark_point(size=110, filled=True, opacity=1).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
-    ).properties(title=title, height=HEIGHT)
+    ).properties(title=title, height=HEIGHT + LEGEND_PIXELS * len(names))
 
 
 def _of(m: Measurement | None) -> dict[str, float | None]:

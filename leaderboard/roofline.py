@@ -58,6 +58,11 @@ def describe(found: pd.DataFrame) -> str:
         f"Measured of the machine: {text.number(first['peak_flops'] / 1e9)} GFLOP/s, "
         f"{text.number(first['peak_bandwidth'] / 1e9)} GB/s."
     )
+    if (found["share"] > 1).any():
+        said += (
+            " Some calls are above the limits, which were measured in float32: integer arithmetic is faster, and a "
+            "machine that was busy when it was measured reaches less."
+        )
     return said + "".join(
         f" {one['scenario']}: {text.number(one['flops'] / 1e9)} GFLOP/s at {text.number(one['intensity'])} FLOP/B, "
         f"{100 * one['share']:.3g} % of what {one['limit']} lets it reach."
