@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode
 
 import streamlit as st
 
@@ -28,6 +29,7 @@ PAGES = {
     for name in ("leaderboard", "tradeoff", "model", "compare", "task", "history", "submit", "about")
 }
 MOST_COMPARED = 4
+BACK, LONGEST_VIEW = "back", 2000
 QUICK_S, PAUSE, LONGEST_PAUSE_S = 0.25, 20, 60
 SMALL_INDEX = 1 << 20
 
@@ -154,8 +156,18 @@ def restore(name: str) -> None:
 
 
 def back(label: str, name: str) -> None:
-    """A link back to a page as this session last saw it: filters, columns, sort order and selection."""
-    link(label, name, **st.session_state.get(f"view of {name}", {}))
+    """A link back to a page as this session last saw it: filters, columns, sort order and selection.
+
+    That view is kept in the URL too, so that the link survives a reload and works for whoever the address is sent to.
+    """
+    view = st.session_state.get(f"view of {name}")
+    if view:
+        kept = urlencode(view, doseq=True)
+        if len(kept) <= LONGEST_VIEW and kept != parameter(BACK):
+            st.query_params[BACK] = kept
+    else:
+        view = parse_qs(parameter(BACK) or "")
+    link(label, name, **{key: given for key, given in view.items() if key not in ("label", "name", BACK)})
 
 
 def escaped(words: str) -> str:

@@ -15,6 +15,7 @@ from leaderboard import brackets, recovered
 from suite import comparison
 from suite.compared import Comparison, Row, TaskComparison
 from suite.metrics.base import Columns
+from suite.record import Measurement
 from suite.sides import Side
 from suite.store import Stored
 from suite.task import AnyTask
@@ -90,16 +91,21 @@ def relative(found: Sequence[Comparison], primaries: Mapping[str, str]) -> pd.Da
     for compared in found:
         for one in compared.tasks:
             row = primary_row(one, primaries[one.task])
-            base = row.a.value if row is not None and row.a is not None else None
-            if row is None or not base or row.difference.value is None or row.higher_is_better is None:
-                continue
-            factor = (100.0 if row.higher_is_better else -100.0) / abs(base)
-            d = row.difference
-            ends = sorted(factor * end for end in (d.low, d.high) if end is not None)
-            rows.append({"row": one.task, "who": compared.b.name, "value": factor * d.value,
-                         "low": ends[0] if ends else None, "high": ends[-1] if ends else None})  # fmt: skip
+            turned = _turned(row) if row is not None else None
+            if turned is not None:
+                rows.append({"row": one.task, "who": compared.b.name, **turned})
     out = pd.DataFrame(rows, columns=["row", "who", "value", "low", "high"])
     return out.astype({"value": "float64", "low": "float64", "high": "float64"})
+
+
+def _turned(row: Row) -> dict[str, float | None] | None:
+    """The change of a row in percent of a's value, more is better; None where that cannot be said."""
+    base, change = row.a.value if row.a is not None else None, row.difference.value
+    if not base or change is None or row.higher_is_better is None:
+        return None
+    factor = (100.0 if row.higher_is_better else -100.0) / abs(base)
+    ends = sorted(factor * end for end in (row.difference.low, row.difference.high) if end is not None)
+    return {"value": factor * change, "low": ends[0] if ends else None, "high": ends[-1] if ends else None}
 
 
 def flips(found: Sequence[Comparison], task: str) -> pd.DataFrame:
@@ -127,12 +133,17 @@ def kept(found: Sequence[Comparison]) -> pd.DataFrame:
             row["above chance"] = left.above_chance if left else None
             whys = {left.reason} if left and left.reason else set()
             for name, (a, b, why) in one.costs.items():
-                known = a is not None and b is not None and a.value and b.value is not None and not why
-                row[f"{name}: b / a"] = b.value / a.value if known and a and b and b.value is not None else None
+                row[f"{name}: b / a"] = None if why else _ratio(a, b)
                 whys |= {f"{name}: {why}"} if why else set()
             rows.append({**row, "why missing": "; ".join(sorted(whys)) or None})
     out = _ordered(rows, "task")
     return out.dropna(axis="columns", how="all") if len(out) else out
+
+
+def _ratio(a: Measurement | None, b: Measurement | None) -> float | None:
+    if a is None or b is None or not a.value or b.value is None:
+        return None
+    return b.value / a.value
 
 
 def left_out(found: Sequence[Comparison]) -> pd.DataFrame:

@@ -54,13 +54,17 @@ def metrics(described: Mapping[str, Any]) -> pd.DataFrame:
         {
             "metric": str(name),
             "unit": m.get("unit"),
-            "better": {True: "higher", False: "lower"}.get(m.get("higher_is_better")),
+            "better": _better(m.get("higher_is_better")),
             "convention": m.get("reference"),
         }
         for name, m in (measures.items() if isinstance(measures, Mapping) else ())
         if isinstance(m, Mapping)
     ]
     return pd.DataFrame(rows, columns=["metric", "unit", "better", "convention"]).astype("str")
+
+
+def _better(higher: object) -> str | None:
+    return "higher" if higher is True else "lower" if higher is False else None
 
 
 def sets(rows: pd.DataFrame) -> pd.DataFrame:

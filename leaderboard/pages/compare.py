@@ -13,7 +13,7 @@ from suite.compared import Comparison
 
 Files = tuple[str, tuple[tuple[str, str], ...]]  # a model and the files of its records: task, path
 NAME = "compare"
-MOST_TASKS = 12
+MOST_TASKS, MOST_TOLD = 12, 5
 FEWEST = 2
 HOW = (
     "change: b minus a on the same items; p: of 'no difference', two-sided; Holm: over the tasks' primary metrics; "
@@ -126,8 +126,9 @@ def _overview(found: list[Comparison], primaries: Mapping[str, str], unread: lis
         st.subheader("What could not be compared")
         if len(out):
             grid.plain(out, "What could not be compared, and why")
-        for why in unread:
-            st.text(why)
+        st.text(
+            "\n".join([*unread[:MOST_TOLD], *([f"and {more} more"] if (more := len(unread) - MOST_TOLD) > 0 else [])])
+        )
     lines = differences.notes(found)
     if lines:
         st.subheader("To know")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from board_records import family
-from page_records import said
+from page_records import said, turn
 from streamlit.testing.v1 import AppTest
 from support import REPOSITORY
 
@@ -28,3 +31,24 @@ def test_the_first_link_that_a_fresh_server_is_asked_for(
     assert page.session_state["shown"] == name.capitalize()
     assert [title.value for title in page.title] == [name.capitalize()]
     assert "int8" in said(page) or page.dataframe
+
+
+def back_of(page: AppTest) -> dict[str, list[str]]:
+    """The query of the page's link back to the leaderboard."""
+    (link,) = [one for one in page.get("page_link") if "Back" in one.proto.label]
+    return parse_qs(link.proto.query_string)
+
+
+def test_the_link_back_keeps_the_filters(open_app: Callable[..., AppTest], tmp_path: Path) -> None:
+    family(tmp_path)
+    app = open_app()
+    app.session_state["view of leaderboard"] = {"kind": ["classification"], "columns": ["task", "on disk"]}
+    page = turn(app, "model", submission="int8")
+    assert back_of(page) == {"kind": ["classification"], "columns": ["task", "on disk"]}
+    assert page.query_params["back"] in (kept := "kind=classification&columns=task&columns=on+disk", [kept])
+
+
+def test_the_link_back_of_an_address_that_was_sent(open_app: Callable[..., AppTest], tmp_path: Path) -> None:
+    family(tmp_path)
+    page = turn(open_app(), "model", submission="int8", back="kind=classification&tasks=a&tasks=b&name=x&label=y")
+    assert json.dumps(back_of(page)) == json.dumps({"kind": ["classification"], "tasks": ["a", "b"]})
