@@ -107,7 +107,7 @@ def _archive() -> Bring | None:
 
 
 def _files() -> Bring | None:
-    manifest = st.file_uploader("Manifest", type="toml")
+    manifest = st.file_uploader("Manifest", type="toml", max_upload_size=1)
     files = st.file_uploader(
         "Files of the model; none if the manifest's weights are hub:... or data:...", accept_multiple_files=True
     )
