@@ -177,6 +177,7 @@ def test_a_good_submission_is_queued_scored_and_on_the_board(served: Served, pag
     worker = start("worker", "--once", "--threads", "1", folder=served.folder, log=log)
     assert worker.wait(timeout=200) == 0, log.read_text()
     expect(page.get_by_role("heading", name="Finished")).to_be_visible()  # without a click: the page looks by itself
+    expect(page.locator(GRID).first).to_contain_text("sent-in-a-browser")
     assert any("sent-in-a-browser" in row and "done" in row for row in every_cell(page)), every_cell(page)
     page.goto(served.url(q="browser"))
     wait_for_names(page, ["sent-in-a-browser"])
