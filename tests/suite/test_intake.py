@@ -17,6 +17,7 @@ import pytest
 from support import REPOSITORY, Ran, write_submission
 
 from suite import intake
+from suite.files import digest
 from suite.intake import Answer, submit_files, submit_folder
 from suite.manifest import Manifest
 from suite.queue import Queue
@@ -30,6 +31,7 @@ Sends = Callable[..., Answer]
 
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.delenv("HALLMARK_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     return Queue(tmp_path / "results")
 
@@ -213,3 +215,18 @@ def test_a_claim_that_the_files_contradict_is_refused(queue: Queue, tmp_path: Pa
     assert answer.entry is None
     assert any("bits" in line for line in answer.problems), answer.problems
     assert submit_folder(queue, "embedded-digits").problems == ()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_manifest_alone_names_weights_in_the_mirror(
+    send: Sends, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mirror" / "models").mkdir(parents=True)
+    weights = tmp_path / "mirror" / "models" / "f.json"
+    weights.write_bytes(GOOD)
+    sha256 = digest(weights)
+    refused(send("far", weights="data:models/f.json", sha256=sha256), queue, "HALLMARK_DATA is not set")
+    monkeypatch.setenv("HALLMARK_DATA", str(tmp_path / "mirror"))
+    refused(send("far", weights="data:../x", sha256=sha256), queue, "leaves the mirror")
+    assert send("far", weights="data:models/f.json", sha256=sha256).problems == ()
+    assert queued(queue) == ["far"]
