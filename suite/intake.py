@@ -58,7 +58,7 @@ def submit_files(queue: Queue, bring: Callable[[Path], None]) -> Answer:
             folder = _named(submission_in(stage / ".upload"), stage)
             manifest = Manifest.load(folder)
             _bring_parent(queue, manifest, stage)
-            answer = checked(folder)
+            answer = _about_parent(checked(folder), manifest)
             return answer if answer.problems else _admit(queue, manifest, folder, answer)
         except InputError as error:
             return Answer(problems=(_without(str(error), stage),))
@@ -133,6 +133,13 @@ def _bring_parent(queue: Queue, manifest: Manifest, stage: Path) -> None:
         raise InputError(f"{manifest.name}: parent = {parent!r} is no name of a submission")
     if queue.folder(parent).exists():
         (stage / parent).symlink_to(queue.folder(parent).resolve(), target_is_directory=True)
+
+
+def _about_parent(answer: Answer, manifest: Manifest) -> Answer:
+    """The answer with a missing parent told in words for those who cannot see the folders of this machine."""
+    absent = f"parent = {manifest.parent!r} is neither"
+    instead = f"parent = {manifest.parent!r} was not sent before and is not under {FOLDER}/ here; send it first"
+    return replace(answer, problems=tuple(instead if p.startswith(absent) else p for p in answer.problems))
 
 
 def _admit(queue: Queue, manifest: Manifest, folder: Path, answer: Answer) -> Answer:

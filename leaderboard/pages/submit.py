@@ -107,7 +107,7 @@ def _archive() -> Bring | None:
 
 
 def _files() -> Bring | None:
-    manifest = st.file_uploader("Manifest", type="toml")
+    manifest = st.file_uploader("Manifest", type="toml", max_upload_size=1)
     files = st.file_uploader(
         "Files of the model; none if the manifest's weights are hub:... or data:...", accept_multiple_files=True
     )
@@ -199,9 +199,12 @@ def _finished(queue: Queue) -> None:
         with st.expander("Why submissions failed"):
             for entry in failed:
                 st.text("\n".join(f"{entry.name}: {line}" for line in entry.failures))
-    with st.container(horizontal=True):
-        for name in list(dict.fromkeys(entry.name for _, entry in ended if entry.scored))[:LINKED]:
-            data.link(name, "model", submission=name)
+    names = list(dict.fromkeys(entry.name for _, entry in ended if entry.scored))[:LINKED]
+    if names:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Their results:")
+            for name in names:
+                data.link(name, "model", submission=name)
 
 
 def _last(queue: Queue, state: Any) -> list[Entry]:

@@ -17,6 +17,7 @@ import pytest
 from support import REPOSITORY, Ran, write_submission
 
 from suite import intake
+from suite.files import digest
 from suite.intake import Answer, submit_files, submit_folder
 from suite.manifest import Manifest
 from suite.queue import Queue
@@ -30,6 +31,7 @@ Sends = Callable[..., Answer]
 
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.delenv("HALLMARK_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     return Queue(tmp_path / "results")
 
@@ -99,12 +101,12 @@ def test_several_problems_are_told_at_once_as_the_command_tells_them(
 ) -> None:
     fields = {"tasks": ["digitz"], "parent": "nobody", "sha256": "0" * 64}
     answer = send("bad", **fields)
-    refused(answer, queue, "did you mean 'digits'", "parent = 'nobody'", "sha256")
+    refused(answer, queue, "did you mean 'digits'", "parent = 'nobody' was not sent before", "sha256")
     made = write_submission(tmp_path / "again", "bad", {"f.json": GOOD}, "f.json", **fields)
     ran = hallmark("check", made)
     assert ran.code == 2
     for line in answer.problems:
-        start = line.split(";")[0].split(" is neither")[0].split(" at ")[0]
+        start = line.split(";")[0].split(" was not")[0].split(" at ")[0]
         assert start in ran.err, (start, ran.err)
 
 
@@ -213,3 +215,18 @@ def test_a_claim_that_the_files_contradict_is_refused(queue: Queue, tmp_path: Pa
     assert answer.entry is None
     assert any("bits" in line for line in answer.problems), answer.problems
     assert submit_folder(queue, "embedded-digits").problems == ()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_manifest_alone_names_weights_in_the_mirror(
+    send: Sends, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mirror" / "models").mkdir(parents=True)
+    weights = tmp_path / "mirror" / "models" / "f.json"
+    weights.write_bytes(GOOD)
+    sha256 = digest(weights)
+    refused(send("far", weights="data:models/f.json", sha256=sha256), queue, "HALLMARK_DATA is not set")
+    monkeypatch.setenv("HALLMARK_DATA", str(tmp_path / "mirror"))
+    refused(send("far", weights="data:../x", sha256=sha256), queue, "leaves the mirror")
+    assert send("far", weights="data:models/f.json", sha256=sha256).problems == ()
+    assert queued(queue) == ["far"]
