@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from suite import changes, pairing, significance
+from suite import changes, pairing, significance, timings
 from suite.changes import Flips, Recovery
 from suite.compared import ALPHA, Comparison, Row, TaskComparison
 from suite.errors import HallmarkError, IncomparableError, unknown
@@ -53,6 +53,9 @@ def compare(
             continue
         try:
             pair = pairing.pair(a.records[name], b.records[name], tasks.get(name))
+            other = timings.elsewhere(pair.parent.record, pair.child.record) if pair.timed else None
+            if other:
+                raise IncomparableError(other)
             found.append(_compared(pair, metrics, a, b))
         except IncomparableError as error:
             left_out[name] = str(error)
@@ -70,6 +73,8 @@ def estimate_test(pair: Pair, metric: Metric | None, estimate: Estimate) -> tupl
         return "identical answers", 1.0
     if metric is None or pair.unpaired or metric.whole is not None or _other_tokens(metric, pair):
         name = "unpaired z" if pair.unpaired or metric is None else "paired bootstrap"
+        if estimate.difference.method == timings.BESIDE:
+            name = f"z, {timings.BESIDE}"
         return name, significance.two_sided(estimate.evidence)
     a, b = (metric.rows(columns) for columns in pair.columns)
     clusters_N = np.unique(b[CLUSTER], return_inverse=True)[1]
@@ -116,6 +121,7 @@ def _compared(pair: Pair, metrics: Sequence[str] | None, a: Side, b: Side) -> Ta
             line
             for side in (a, b)
             for line in pairing.nondeterminism(side.records[record.task], side.twice.get(record.task, ()), primary)
+            if not pair.timed  # no two timings are the same
         ),
     ]
     return TaskComparison(
@@ -132,7 +138,8 @@ def _compared(pair: Pair, metrics: Sequence[str] | None, a: Side, b: Side) -> Ta
 
 
 def _row(pair: Pair, name: str, estimate: Estimate) -> Row:
-    a, b = (side.record.measurement(name) for side in (pair.parent, pair.child))
+    b = pair.child.record.measurement(name)
+    a = timings.baseline_value(pair.parent.record, pair.child.record, name)
     shown = b or a
     tested = estimate_test(pair, pair.metrics.get(name), estimate)
     evidence, d = estimate.evidence, estimate.difference
@@ -186,11 +193,11 @@ def _costs(pair: Pair) -> dict[str, tuple[Measurement | None, Measurement | None
     a, b = pair.parent.record, pair.child.record
     found = {}
     for name in COSTS:
-        mine, theirs = b.measurement(name), pairing.baseline_value(a, b, name)
+        mine, theirs = b.measurement(name), timings.baseline_value(a, b, name)
         if mine is None and theirs is None:
             continue
-        timed = (mine or theirs) is not None and pairing.of_machine(mine or theirs)  # type: ignore[arg-type]
-        why = pairing.elsewhere(a, b) if timed else None
+        timed = (mine or theirs) is not None and timings.of_machine(mine or theirs)  # type: ignore[arg-type]
+        why = timings.elsewhere(a, b) if timed else None
         found[name] = (theirs, mine, why or next((m.reason for m in (theirs, mine) if m and m.value is None), None))
     return found
 
