@@ -12,6 +12,7 @@ from suite import changes, pairing, significance, timings
 from suite.changes import Flips, Recovery
 from suite.compared import ALPHA, Comparison, Row, TaskComparison
 from suite.errors import HallmarkError, IncomparableError, unknown
+from suite.harm import Harm, harm, in_short
 from suite.metrics.base import Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Estimate, mcnemar
@@ -26,7 +27,12 @@ COSTS = ("bytes", "bits_per_weight", "items_per_s", "latency_p50_s", "latency_ra
 
 
 def compare(
-    a: Side, b: Side, tasks: Mapping[str, AnyTask], chosen: Sequence[str] = (), metrics: Sequence[str] | None = ()
+    a: Side,
+    b: Side,
+    tasks: Mapping[str, AnyTask],
+    chosen: Sequence[str] = (),
+    metrics: Sequence[str] | None = (),
+    groups: bool = False,
 ) -> Comparison:
     """Everything that both sides have, b minus a.
 
@@ -36,6 +42,7 @@ def compare(
         tasks: the known tasks.
         chosen: only these tasks; empty: all that either side has.
         metrics: metrics beside each task's primary one; None: all.
+        groups: what changed for groups as well, where a task declares them.
 
     Raises:
         InputError: a chosen task, or a metric, that neither side has.
@@ -56,7 +63,8 @@ def compare(
             other = timings.elsewhere(pair.parent.record, pair.child.record) if pair.timed else None
             if other:
                 raise IncomparableError(other)
-            found.append(_compared(pair, metrics, a, b))
+            one = _compared(pair, metrics, a, b)
+            found.append(replace(one, harm=_harm(pair)) if groups else one)
         except IncomparableError as error:
             left_out[name] = str(error)
         except HallmarkError as error:  # a damaged record must not hide the others
@@ -180,6 +188,16 @@ def _flips(pair: Pair, primary: str | None) -> Flips | None:
     if not np.array_equal(a[ITEM], b[ITEM]):
         return None
     return changes.flips(metric.rows(a), metric.rows(b), metric.needs[0])
+
+
+def _harm(pair: Pair) -> Harm | None:
+    """What changed for groups; None where the task declares none, or nothing is paired."""
+    if pair.unpaired or pair.task is None or not pair.task.framed.of(pair.columns[1]):
+        return None
+    a, b = pair.columns
+    if not np.array_equal(a[ITEM], b[ITEM]):
+        return None
+    return harm(a, b, pair.task.framed, pair.child.record.seed, in_short)
 
 
 def _recovery(pair: Pair, row: Row) -> Recovery | None:

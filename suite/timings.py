@@ -7,6 +7,8 @@ the machine was busy with something else.
 
 from __future__ import annotations
 
+from typing import Any
+
 from suite.record import Measurement, Record
 from suite.store import Stored
 
@@ -77,7 +79,7 @@ def untimed(side: Stored, child: Stored) -> Stored | None:
     if not is_parent(side.record, child.record) or child.record.parent_sha256 is None:
         return None
     taken = child.record
-    facts = {"task": taken.task, "task_version": taken.task_version, "protocol": taken.protocol}
+    facts: dict[str, Any] = {"task": taken.task, "task_version": taken.task_version, "protocol": taken.protocol}
     facts |= {"data_sha256": taken.data_sha256, "limit": taken.limit, "seed": taken.seed}
     nothing = {"measurements": (), "outcomes_sha256": None, "readings_sha256": None, "parent_sha256": None}
     return Stored(side.path, side.record.model_copy(update={**facts, **nothing}))
