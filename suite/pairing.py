@@ -67,14 +67,21 @@ class Pair:
         return (self.parent if side == "the baseline" else self.child).outcomes_path.exists()
 
     @cached_property
-    def columns(self) -> tuple[Columns, Columns]:
-        """Outcomes of parent and child; each item is its own cluster where no clusters are kept."""
-        return _columns(self.parent), _columns(self.child)
+    def _read(self) -> tuple[Columns, Columns]:
+        """Outcomes of parent and child as they lie there; read once."""
+        first, second = (outcomes.to_columns(one.outcomes()) for one in (self.parent, self.child))
+        return first, second
 
     @cached_property
+    def columns(self) -> tuple[Columns, Columns]:
+        """Outcomes of parent and child; each item is its own cluster where no clusters are kept."""
+        a, b = self._read
+        return _clustered(a), _clustered(b)
+
+    @property
     def without_clusters(self) -> bool:
         """Whether the outcomes of either side name no clusters."""
-        return any(CLUSTER not in one.outcomes().column_names for one in (self.parent, self.child))
+        return any(CLUSTER not in one for one in self._read)
 
     @cached_property
     def same_answers(self) -> bool:
@@ -201,8 +208,7 @@ def _changed_items(a: Stored, b: Stored) -> str:
     return f", {int(changed.sum())} of {len(changed)} items differ"
 
 
-def _columns(stored: Stored) -> Columns:
-    columns = outcomes.to_columns(stored.outcomes())
+def _clustered(columns: Columns) -> Columns:
     return columns if CLUSTER in columns else {**columns, CLUSTER: columns[ITEM]}
 
 
