@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from suite.changes import Flips, Recovery
+from suite.harm import Harm
 from suite.paired import Difference
 from suite.record import Measurement
 from suite.sides import Side
@@ -77,6 +78,7 @@ class TaskComparison:
         recovery: how much of a's primary value is left.
         costs: bytes, speed, memory: name -> (a, b, why they do not compare).
         notes: what a reader must know.
+        harm: what changed for groups, where that was asked for and the task declares groups.
     """
 
     task: str
@@ -88,6 +90,7 @@ class TaskComparison:
     recovery: Recovery | None
     costs: Mapping[str, tuple[Measurement | None, Measurement | None, str | None]]
     notes: tuple[str, ...] = ()
+    harm: Harm | None = None
 
     def summary(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
@@ -101,6 +104,7 @@ class TaskComparison:
             "flips": self.flips.summary() if self.flips else None,
             "recovery": asdict(self.recovery) if self.recovery else None,
             "costs": costs,
+            "harm": self.harm.summary() if self.harm else None,
             "notes": list(self.notes),
         }
 

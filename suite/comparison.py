@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from suite import changes, pairing, significance
+from suite import changes, pairing, significance, timings
 from suite.changes import Flips, Recovery
 from suite.compared import ALPHA, Comparison, Row, TaskComparison
 from suite.errors import HallmarkError, IncomparableError, unknown
+from suite.harm import Harm, harm, in_short
 from suite.metrics.base import Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Estimate, mcnemar
@@ -26,7 +27,12 @@ COSTS = ("bytes", "bits_per_weight", "items_per_s", "latency_p50_s", "latency_ra
 
 
 def compare(
-    a: Side, b: Side, tasks: Mapping[str, AnyTask], chosen: Sequence[str] = (), metrics: Sequence[str] | None = ()
+    a: Side,
+    b: Side,
+    tasks: Mapping[str, AnyTask],
+    chosen: Sequence[str] = (),
+    metrics: Sequence[str] | None = (),
+    groups: bool = False,
 ) -> Comparison:
     """Everything that both sides have, b minus a.
 
@@ -36,6 +42,7 @@ def compare(
         tasks: the known tasks.
         chosen: only these tasks; empty: all that either side has.
         metrics: metrics beside each task's primary one; None: all.
+        groups: what changed for groups as well, where a task declares them.
 
     Raises:
         InputError: a chosen task, or a metric, that neither side has.
@@ -53,7 +60,11 @@ def compare(
             continue
         try:
             pair = pairing.pair(a.records[name], b.records[name], tasks.get(name))
-            found.append(_compared(pair, metrics, a, b))
+            other = timings.elsewhere(pair.parent.record, pair.child.record) if pair.timed else None
+            if other:
+                raise IncomparableError(other)
+            one = _compared(pair, metrics, a, b)
+            found.append(replace(one, harm=_harm(pair)) if groups else one)
         except IncomparableError as error:
             left_out[name] = str(error)
         except HallmarkError as error:  # a damaged record must not hide the others
@@ -70,6 +81,8 @@ def estimate_test(pair: Pair, metric: Metric | None, estimate: Estimate) -> tupl
         return "identical answers", 1.0
     if metric is None or pair.unpaired or metric.whole is not None or _other_tokens(metric, pair):
         name = "unpaired z" if pair.unpaired or metric is None else "paired bootstrap"
+        if estimate.difference.method == timings.BESIDE:
+            name = f"z, {timings.BESIDE}"
         return name, significance.two_sided(estimate.evidence)
     a, b = (metric.rows(columns) for columns in pair.columns)
     clusters_N = np.unique(b[CLUSTER], return_inverse=True)[1]
@@ -116,6 +129,7 @@ def _compared(pair: Pair, metrics: Sequence[str] | None, a: Side, b: Side) -> Ta
             line
             for side in (a, b)
             for line in pairing.nondeterminism(side.records[record.task], side.twice.get(record.task, ()), primary)
+            if not pair.timed  # no two timings are the same
         ),
     ]
     return TaskComparison(
@@ -132,7 +146,8 @@ def _compared(pair: Pair, metrics: Sequence[str] | None, a: Side, b: Side) -> Ta
 
 
 def _row(pair: Pair, name: str, estimate: Estimate) -> Row:
-    a, b = (side.record.measurement(name) for side in (pair.parent, pair.child))
+    b = pair.child.record.measurement(name)
+    a = timings.baseline_value(pair.parent.record, pair.child.record, name)
     shown = b or a
     tested = estimate_test(pair, pair.metrics.get(name), estimate)
     evidence, d = estimate.evidence, estimate.difference
@@ -175,6 +190,16 @@ def _flips(pair: Pair, primary: str | None) -> Flips | None:
     return changes.flips(metric.rows(a), metric.rows(b), metric.needs[0])
 
 
+def _harm(pair: Pair) -> Harm | None:
+    """What changed for groups; None where the task declares none, or nothing is paired."""
+    if pair.unpaired or pair.task is None or not pair.task.framed.of(pair.columns[1]):
+        return None
+    a, b = pair.columns
+    if not np.array_equal(a[ITEM], b[ITEM]):
+        return None
+    return harm(a, b, pair.task.framed, pair.child.record.seed, in_short)
+
+
 def _recovery(pair: Pair, row: Row) -> Recovery | None:
     if row.a is None or row.b is None or row.a.value is None or row.b.value is None:
         return None
@@ -186,11 +211,11 @@ def _costs(pair: Pair) -> dict[str, tuple[Measurement | None, Measurement | None
     a, b = pair.parent.record, pair.child.record
     found = {}
     for name in COSTS:
-        mine, theirs = b.measurement(name), pairing.baseline_value(a, b, name)
+        mine, theirs = b.measurement(name), timings.baseline_value(a, b, name)
         if mine is None and theirs is None:
             continue
-        timed = (mine or theirs) is not None and pairing.of_machine(mine or theirs)  # type: ignore[arg-type]
-        why = pairing.elsewhere(a, b) if timed else None
+        timed = (mine or theirs) is not None and timings.of_machine(mine or theirs)  # type: ignore[arg-type]
+        why = timings.elsewhere(a, b) if timed else None
         found[name] = (theirs, mine, why or next((m.reason for m in (theirs, mine) if m and m.value is None), None))
     return found
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suite import pairing, questions, sides, stopping, verdict
+from suite import questions, sides, stopping, timings, verdict
 from suite.errors import InputError
 from suite.gate import Gate, known_names
 from suite.pairing import Pair
@@ -124,7 +124,7 @@ class Early:
             return True
         mine = [one for one in stored if gated.task in (ANY_TASK, one.record.task)]
         found = [(one, m) for one in mine if (m := one.record.measurement(gated.name)) is not None]
-        return bool(found) and not any(pairing.of_machine(m) and one.record.limit is not None for one, m in found)
+        return bool(found) and not any(timings.of_machine(m) and one.record.limit is not None for one, m in found)
 
 
 def early(candidate: Submission, given: str | None, policy: Policy, results: Path) -> Early:

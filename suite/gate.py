@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from suite import comparison, pairing, questions, stopping
+from suite import comparison, pairing, questions, stopping, timings
 from suite.errors import IncomparableError, InputError
 from suite.pairing import Pair
 from suite.policy import ANY_TASK, Policy, check_names
 from suite.sides import Side
+from suite.store import Stored
 from suite.task import AnyTask
 from suite.verdict import EXIT_CODES, FEW_ITEMS, Outcome, Question, Verdict, judge, overall
 
@@ -88,7 +89,7 @@ def _tasks(
     if named and len(other) == len(named):
         raise InputError(f"the policy gates {', '.join(named)}: no task for a {'/'.join(sorted(kinds))} model")
     both = sorted({*candidate.records} & {*baseline.records})
-    if not both:
+    if not both and not any(_untimed(candidate, baseline, name, tasks) for name in named):
         have = [f"{side.name} has {', '.join(sorted(side.records))}" for side in (candidate, baseline)]
         raise IncomparableError(f"no task was scored for both: {'; '.join(have)}; hallmark run scores what is missing")
     anywhere = any(gated.task == ANY_TASK for gated in policy.metric)
@@ -98,7 +99,8 @@ def _tasks(
 
 def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyTask], limited: bool) -> Pair | str:
     """The pair of a task, or why it cannot be compared."""
-    for side in (candidate, baseline):
+    parent = _untimed(candidate, baseline, task, tasks)
+    for side in (candidate, *([] if parent else [baseline])):
         if task not in side.records:
             raise InputError(f"{side.name} has no record of {task}; make it: hallmark run {side.typed} -t {task}")
         limit = side.records[task].record.limit
@@ -113,7 +115,7 @@ def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyT
                 f"{side.name} on {task} is a limited run (--limit {limit}), which decides nothing; "
                 f"run it whole: hallmark run {side.typed} -t {task}, or say --limited"
             )
-    a, b = baseline.records[task], candidate.records[task]
+    a, b = parent or baseline.records[task], candidate.records[task]
     if a.record == b.record:
         raise InputError(
             f"{candidate.name} is its own baseline: both records of {task} are {b.path.name}; "
@@ -123,6 +125,15 @@ def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyT
         return pairing.pair(a, b, tasks.get(task))
     except IncomparableError as error:
         return str(error)
+
+
+def _untimed(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyTask]) -> Stored | None:
+    """The baseline where it needs no record of its own: the parent that the candidate was timed beside."""
+    timed = task in tasks and tasks[task].timed
+    if not timed or task in baseline.records or task not in candidate.records:
+        return None
+    found = (timings.untimed(stored, candidate.records[task]) for stored in baseline.records.values())
+    return next((one for one in found if one is not None), None)
 
 
 def known_names(both: Sequence[Side], tasks: Mapping[str, AnyTask]) -> dict[str, set[str]]:
@@ -159,6 +170,6 @@ def _notes(pairs: Mapping[str, Pair | str], candidate: Side, baseline: Side) -> 
         m = pair.child.record.measurement(primary or "")
         n, clusters = (m.n, m.n_clusters or m.n) if m else (FEW_ITEMS, comparison.FEW_CLUSTERS)
         lines += [f"{task}: {line}" for line in comparison.warnings(pair, n, clusters)]
-        for side in (candidate, baseline):
+        for side in (candidate, baseline) if not pair.timed else ():  # no two timings are the same
             lines += pairing.nondeterminism(side.records[task], side.twice.get(task, ()), primary)
     return lines

@@ -7,7 +7,7 @@ from right to wrong (losses) and from wrong to right (gains).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -64,7 +64,9 @@ class Harm:
         }
 
 
-def harm(parent: Columns, child: Columns, framed: Framed, seed: int) -> Harm:
+def harm(
+    parent: Columns, child: Columns, framed: Framed, seed: int, only: Callable[[str], bool] = lambda name: True
+) -> Harm:
     """What changed for groups from the parent's outcomes to the child's.
 
     Args:
@@ -72,6 +74,7 @@ def harm(parent: Columns, child: Columns, framed: Framed, seed: int) -> Harm:
         child: outcomes of the same items in the same order.
         framed: metrics and groups; the groups are those that the child's outcomes hold.
         seed: of the resampling.
+        only: which numbers, by name, e.g. `in_short`; all of them take a while.
 
     Raises:
         IncomparableError: they are not the same items in the same order.
@@ -80,14 +83,25 @@ def harm(parent: Columns, child: Columns, framed: Framed, seed: int) -> Harm:
     beside = flips.beside(child, parent) if flips.CHILD in child and flips.CHILD in parent else None
     if beside is None:
         flips.same_items(child, parent)
-    metrics = framed.of(child)
+    metrics = [metric for metric in framed.of(child) if only(metric.name)]
     if not metrics:
         raise InputError("no number by group here: the outcomes have no group column, or the task frames no metric")
     changes = changed(parent, child, metrics, seed)
     if beside is None:
         return Harm(changes, ())
     flipped = Framed(metrics=flips.FLIP_METRICS, attributes=framed.attributes, least=framed.least).of(beside)
-    return Harm(changes, tuple(measure.scores((*flips.FLIP_METRICS, *flipped), beside, seed)))
+    wanted = [metric for metric in flipped if only(metric.name)]
+    return Harm(changes, tuple(measure.scores((*flips.FLIP_METRICS, *wanted), beside, seed)))
+
+
+def in_short(name: str) -> bool:
+    """Whether it is a group's own value, the worst group's, or the gap: what a comparison shows.
+
+    >>> [in_short(name) for name in ("nll[sex=f]", "nll_gap[sex]", "nll_gap_null[sex]", "es_nll[sex]")]
+    [True, True, False, False]
+    """
+    stem, _, group = name.partition("[")
+    return "=" in group or stem.startswith("worst_group_") or stem.endswith("_gap")
 
 
 def changed(parent: Columns, child: Columns, metrics: Iterable[Metric], seed: int) -> tuple[Changed, ...]:

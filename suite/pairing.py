@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from suite import compare, outcomes
+from suite import compare, outcomes, timings
 from suite.errors import HallmarkError, IncomparableError
 from suite.evidence import Exact, Normal
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Difference, Estimate
-from suite.record import Measurement, Record
+from suite.record import Measurement
 from suite.stats import t_quantile
 from suite.store import Stored
 from suite.task import AnyTask
@@ -29,9 +29,6 @@ UNPAIRED = (
     "UNPAIRED: {who} keeps no outcomes, so the two are compared by their intervals alone; a paired comparison needs "
     "several times fewer items"
 )
-RATIOS = frozenset({"latency_ratio"})  # child over its parent: of the parent itself it is 1
-_TIMED = frozenset({"s", "1/s", "J", "W"})
-_OF_MACHINE = ("rss", "memory", "latency", "energy")
 
 
 @dataclass(frozen=True)
@@ -52,25 +49,39 @@ class Pair:
     @cached_property
     def unpaired(self) -> str | None:
         """Why nothing is paired; None where it is."""
+        if self.timed:
+            return timings.BY_INTERVALS
         sides = {"the baseline": self.parent.record, "the candidate": self.child.record}
         without = [name for name, record in sides.items() if record.outcomes_sha256 is None or not self._has(name)]
         if without:
             return UNPAIRED.format(who=" and ".join(without))
         return None if self.task else f"UNPAIRED: the task {self.child.record.task!r} is not known here"
 
+    @property
+    def timed(self) -> bool:
+        """Whether the task times models, so that its items are no questions to pair."""
+        return self.task is not None and self.task.timed
+
     def _has(self, side: str) -> bool:
         """Whether the outcomes lie beside the record; a file of several records has none."""
         return (self.parent if side == "the baseline" else self.child).outcomes_path.exists()
 
     @cached_property
-    def columns(self) -> tuple[Columns, Columns]:
-        """Outcomes of parent and child; each item is its own cluster where no clusters are kept."""
-        return _columns(self.parent), _columns(self.child)
+    def _read(self) -> tuple[Columns, Columns]:
+        """Outcomes of parent and child as they lie there; read once."""
+        first, second = (outcomes.to_columns(one.outcomes()) for one in (self.parent, self.child))
+        return first, second
 
     @cached_property
+    def columns(self) -> tuple[Columns, Columns]:
+        """Outcomes of parent and child; each item is its own cluster where no clusters are kept."""
+        a, b = self._read
+        return _clustered(a), _clustered(b)
+
+    @property
     def without_clusters(self) -> bool:
         """Whether the outcomes of either side name no clusters."""
-        return any(CLUSTER not in one.outcomes().column_names for one in (self.parent, self.child))
+        return any(CLUSTER not in one for one in self._read)
 
     @cached_property
     def same_answers(self) -> bool:
@@ -114,18 +125,20 @@ class Pair:
         return Estimate(Difference(0.0, 0.0, 0.0, "identical", n, n_clusters), Exact(0.0))
 
     def _by_value(self, name: str) -> Estimate:
-        a, b = baseline_value(self.parent.record, self.child.record, name), self.child.record.measurement(name)
-        for who, m in (("the baseline", a), ("the candidate", b)):
+        before, after = self.parent.record, self.child.record
+        a, b = timings.baseline_value(before, after, name), after.measurement(name)
+        reading = name not in self.metrics and all(m is None or m.n_clusters is None for m in (a, b))
+        of_machine = b is not None and (timings.of_machine(b) if reading else self.timed)
+        why = timings.apart(before, after, name) if of_machine and b is not None and b.value is not None else None
+        for who, m in (("the candidate", b), ("the baseline", a)):
             if m is None or m.value is None:
-                why = f"{who} has no {name}" + (f": {m.reason}" if m and m.reason else "")
-                return Estimate(Difference(None, None, None, "none", 0, 0, why))
-        assert a is not None
-        assert b is not None
-        reading = name not in self.metrics and a.n_clusters is None and b.n_clusters is None
-        other = elsewhere(self.parent.record, self.child.record) if reading and of_machine(b) else None
-        if other and name not in RATIOS:
-            return Estimate(Difference(None, None, None, "none", b.n, 0, other))
-        return unpaired(a, b, exact=reading)
+                why = why or f"{who} has no {name}" + (f": {m.reason}" if m and m.reason else "")
+        if why or a is None or b is None:
+            return Estimate(Difference(None, None, None, "none", b.n if b else 0, 0, why))
+        found = unpaired(a, b, exact=reading or self.timed)
+        if not (timings.is_ratio(name) and timings.is_parent(before, after)):
+            return found
+        return replace(found, difference=replace(found.difference, method=timings.BESIDE))
 
 
 def pair(parent: Stored, child: Stored, task: AnyTask | None) -> Pair:
@@ -137,7 +150,8 @@ def pair(parent: Stored, child: Stored, task: AnyTask | None) -> Pair:
     why = compare.incomparable(parent.record, child.record)
     if why is None and task is not None and task.version != child.record.task_version:
         why = f"task version {child.record.task_version!r}, this installation has {task.version!r}; run both again"
-    if why is None and child.record.parent_sha256 != parent.record.parent_sha256:
+    timed = task is not None and task.timed  # its ratios say themselves whose they are
+    if why is None and not timed and child.record.parent_sha256 != parent.record.parent_sha256:
         why = "the task itself compares each with its own parent, and these are not the same"
     if why:
         raise IncomparableError(why)
@@ -161,30 +175,6 @@ def unpaired(a: Measurement, b: Measurement, exact: bool) -> Estimate:
     se = (high - low) / (2 * t_quantile(np.inf))
     law = Normal((low + high) / 2, se) if se > 0 else Exact(value)
     return Estimate(Difference(value, low, high, "unpaired", n, clusters), law)
-
-
-def baseline_value(parent: Record, child: Record, name: str) -> Measurement | None:
-    """The baseline's number; 1 for a ratio to the parent where the baseline is that parent."""
-    found, of_child = parent.measurement(name), child.measurement(name)
-    if name in RATIOS and of_child is not None and child.manifest.parent == parent.manifest.name:
-        return of_child.model_copy(update={"value": 1.0, "low": 1.0, "high": 1.0, "reason": None})
-    return found
-
-
-def of_machine(m: Measurement) -> bool:
-    """Whether a number depends on where it was measured: time, energy, memory in use."""
-    return m.unit in _TIMED or any(part in m.name for part in _OF_MACHINE)
-
-
-def elsewhere(a: Record, b: Record) -> str | None:
-    """Why time and memory of two records do not compare; None if they do."""
-    here = {
-        "machine": (a.machine.id, b.machine.id),
-        "device": (a.machine.device, b.machine.device),
-        "number of threads": (a.machine.threads, b.machine.threads),
-    }
-    other = [f"{what} ({old} against {new})" for what, (old, new) in here.items() if old != new]
-    return f"measured with another {' and '.join(other)}" if other else None
 
 
 def nondeterminism(newest: Stored, others: Iterable[Stored], primary: str | None) -> list[str]:
@@ -218,8 +208,7 @@ def _changed_items(a: Stored, b: Stored) -> str:
     return f", {int(changed.sum())} of {len(changed)} items differ"
 
 
-def _columns(stored: Stored) -> Columns:
-    columns = outcomes.to_columns(stored.outcomes())
+def _clustered(columns: Columns) -> Columns:
     return columns if CLUSTER in columns else {**columns, CLUSTER: columns[ITEM]}
 
 

@@ -217,6 +217,14 @@ unit = "relative"
 # margin = 0.10
 # unit = "relative"
 
+# Speed beside the baseline, which must be its parent: hallmark run CANDIDATE --suite efficiency
+# [[metric]]
+# task = "efficiency-classification"
+# name = "latency_ratio[scenario=batch-1]"
+# margin = 0.10              # at most 10 % slower
+# unit = "absolute"
+# primary = true
+
 # What the manifest claims of the files, and the files contradict.
 [[metric]]
 name = "claim_mismatches"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from suite import pairing
+from suite import timings
 from suite.errors import IncomparableError, InputError
 from suite.pairing import Pair
 from suite.policy import ANY_TASK, CLAIMS, Gated
@@ -32,7 +32,7 @@ def question(gated: Gated, task: str, pair: Pair | str) -> Question:
     blank = Verdict(task, gated.name, gated.primary, Outcome.INCOMPARABLE, None, given, None)
     if isinstance(pair, str):
         return Question(replace(blank, reason=pair), None)
-    a = pairing.baseline_value(pair.parent.record, pair.child.record, gated.name)
+    a = timings.baseline_value(pair.parent.record, pair.child.record, gated.name)
     b = pair.child.record.measurement(gated.name)
     shown = b or a
     if shown is None:
@@ -59,7 +59,7 @@ def margin(gated: Gated, baseline: Measurement | None) -> tuple[float | None, st
         return None, "the baseline has no value that the margin could be taken of"
     if gated.unit == "relative":
         return gated.margin * abs(baseline.value), None
-    if baseline.low is None or baseline.high is None:
+    if baseline.low is None or baseline.high is None or baseline.high <= baseline.low:
         return None, "the baseline has no interval, so no standard error; give the margin as absolute or relative"
     return gated.margin * (baseline.high - baseline.low) / (2 * t_quantile(float("inf"))), None
 
@@ -89,7 +89,9 @@ def claims(gated: Gated, candidate: Side, baseline: Side) -> Question:
 
 
 def _has(pair: Pair | str, name: str) -> bool:
-    return isinstance(pair, Pair) and pair.child.record.measurement(name) is not None
+    if not isinstance(pair, Pair) or pair.child.record.measurement(name) is None:
+        return False
+    return not pair.timed or timings.baseline_value(pair.parent.record, pair.child.record, name) is not None
 
 
 def _distinct(questions: Sequence[Question]) -> list[Question]:

@@ -20,18 +20,18 @@ def markdown(found: Gate) -> str:
     """The text: the verdict, a table with what decides first, and what to know."""
     rows = sorted(found.verdicts, key=lambda verdict: not verdict.decides)
     lines = [
-        f"### {_SIGN[found.outcome]} Hallmark gate: {_plain(headline(found))}",
+        f"### {_SIGN[found.outcome]} Hallmark gate: {plain(headline(found))}",
         "",
         f"`{found.candidate}` against `{found.baseline}`",
         "",
-        _line(_HEADER),
-        _line(["---", "---", "---", "---:", "---:", "---:", "---:", "---", "---"]),
-        *(_line(_cells(verdict)) for verdict in rows),
+        line(_HEADER),
+        line(["---", "---", "---", "---:", "---:", "---:", "---:", "---", "---"]),
+        *(line(_cells(verdict)) for verdict in rows),
         "",
         f"**bold**: the task's primary metric, which must be shown to hold; alpha {found.alpha:g}.",
     ]
     if found.notes:
-        lines += ["", *(f"> {_plain(note)}  " for note in found.notes)]
+        lines += ["", *(f"> {plain(note)}  " for note in found.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -45,15 +45,16 @@ def _cells(verdict: Verdict) -> list[str]:
         f"**{name}**" if verdict.primary else name,
         *(a, b, f"{change} {span(verdict)}".rstrip(), margin(verdict)),
         str(verdict.outcome),
-        _plain(remark(verdict)),
+        plain(remark(verdict)),
     ]
 
 
-def _line(cells: list[str] | tuple[str, ...]) -> str:
+def line(cells: list[str] | tuple[str, ...]) -> str:
+    """A table's row."""
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text whose characters are not taken for markup."""
     for character in "\\`*_<>":
         text = text.replace(character, "\\" + character)

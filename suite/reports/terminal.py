@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from suite.compared import Comparison, Row, TaskComparison
 from suite.gate import Gate
 from suite.record import Measurement
-from suite.reports.wording import headline, margin, remark, signed, span
+from suite.reports.harmed import harmed
+from suite.reports.wording import change, change_interval, headline, margin, remark, signed, span
 from suite.text import amount, interval, number, table
 from suite.verdict import Verdict
 
@@ -20,6 +21,7 @@ def comparison(found: Comparison) -> str:
     parts = [f"{found.b.name} against {found.a.name} (change = {found.b.name} minus {found.a.name})"]
     if found.tasks:
         parts += [_scores(found.tasks), _flip_table(found.tasks), _cost_table(found.tasks)]
+        parts += [harmed(one) for one in found.tasks if one.harm]
     parts += _notes(found.tasks)
     if found.left_out:
         parts.append("not compared:\n" + "\n".join(f"  {task}: {why}" for task, why in found.left_out.items()))
@@ -35,16 +37,6 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "—"
     return f"<{_SMALL_P:.4f}" if p < _SMALL_P else f"{p:.2g}"
-
-
-def change(value: float | None) -> str:
-    """A signed number of three digits; a dash for none."""
-    return "—" if value is None else f"{value:+.3g}"
-
-
-def change_interval(low: float | None, high: float | None) -> str:
-    """The interval of a change."""
-    return "" if low is None or high is None else f"[{low:+.3g}, {high:+.3g}]"
 
 
 def _scores(tasks: Sequence[TaskComparison]) -> str:

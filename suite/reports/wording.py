@@ -22,6 +22,16 @@ def headline(found: Gate) -> str:
     return HEADLINE[found.outcome] + (f" ({about}{more})" if about else "")
 
 
+def change(value: float | None) -> str:
+    """A signed number of three digits; a dash for none."""
+    return "—" if value is None else f"{value:+.3g}"
+
+
+def change_interval(low: float | None, high: float | None) -> str:
+    """The interval of a change."""
+    return "" if low is None or high is None else f"[{low:+.3g}, {high:+.3g}]"
+
+
 def signed(value: float | None, unit: str) -> str:
     """A change with its sign, in the metric's unit."""
     if value is None:

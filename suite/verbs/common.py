@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from suite.disk import disk_errors
 from suite.store import TASKS, Store, Stored
 from suite.task import AnyTask
 
@@ -61,3 +62,12 @@ def records_json(stored: Sequence[Stored], **more: Any) -> str:
     """The records in the stored form, with what else belongs to the answer."""
     records = [one.record.model_dump(mode="json") for one in stored]
     return json.dumps({"records": records, **more}, indent=1, ensure_ascii=False)
+
+
+def write(path: Path | None, content: bytes) -> None:
+    """Write a report where it is asked for."""
+    if path is None:
+        return
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -10,7 +10,7 @@ import click
 
 from suite.errors import IncomparableError
 from suite.store import Store
-from suite.verbs.common import AsJson, Known, Results
+from suite.verbs.common import AsJson, Known, Results, write
 
 
 @click.command(epilog="Example: hallmark compare my-model my-model-int8 -t digits")
@@ -19,6 +19,8 @@ from suite.verbs.common import AsJson, Known, Results
 @click.option("-t", "--task", "task", multiple=True, help="Only this task; several times for several.")
 @click.option("-m", "--metric", "metric", multiple=True, help="A metric beside the primary one; several times.")
 @click.option("--all", "every", is_flag=True, help="Every metric of every task.")
+@click.option("--groups", is_flag=True, help="What changed for groups of items, where a task declares them.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it as Markdown as well.")
 @Results
 @AsJson
 @click.pass_obj
@@ -28,13 +30,16 @@ def compare(known: Known, /, a: str, b: str, results: Path, as_json: bool, **opt
     Exit code 4 if there is no task that both have with the same version, protocol and data.
     """
     from suite import comparison, sides
-    from suite.reports import terminal
+    from suite.reports import compared, terminal
 
     first = sides.find(a, results)
     second = sides.find(b, results, beside=first)
-    found = comparison.compare(
-        first, second, known.tasks_of(Store(results)), options["task"], None if options["every"] else options["metric"]
-    )
+    metrics = None if options["every"] else options["metric"]
+    tasks = known.tasks_of(Store(results))
+    found = comparison.compare(first, second, tasks, options["task"], metrics, options["groups"])
+    if options["groups"] and found.tasks and not any(one.harm for one in found.tasks):
+        click.echo("hallmark: --groups: no task here has groups on both sides", err=True)
+    write(options["markdown"], compared.markdown(found).encode())
     if as_json:
         comparisons = [one.summary() for one in found.tasks]
         left_out = [{"task": name, "reason": why} for name, why in found.left_out.items()]

@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from suite.disk import disk_errors
 from suite.errors import InputError
 from suite.store import Store
-from suite.verbs.common import AsJson, Known, Results
+from suite.verbs.common import AsJson, Known, Results, write
 
 _File = click.Path(dir_okay=False, path_type=Path)
 
@@ -56,8 +55,8 @@ def gate(known: Known, /, candidate: str | None, init: bool, results: Path, **op
     )
     from suite.reports import junit, markdown, terminal
 
-    _write(options["junit"], junit.junit(found))
-    _write(options["markdown"], markdown.markdown(found).encode())
+    write(options["junit"], junit.junit(found))
+    write(options["markdown"], markdown.markdown(found).encode())
     if options["as_json"]:
         click.echo(json.dumps(found.summary(), indent=1, ensure_ascii=False))
     else:
@@ -78,13 +77,5 @@ def _init(known: Known, path: Path, baseline: str | None, results: Path) -> None
     from suite import sides
 
     text = policies.suggested(sides.find(baseline, results), known.tasks_of(Store(results)))
-    _write(path, text.encode())
+    write(path, text.encode())
     click.echo(f"{path} written; read it, then: hallmark gate CANDIDATE --policy {path}")
-
-
-def _write(path: Path | None, content: bytes) -> None:
-    if path is None:
-        return
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from suite.verbs.common import AsJson, Known, Results, records_json, warn
 
 if TYPE_CHECKING:
     from suite.early import Early
+    from suite.gate import Gate
     from suite.unit import Unit
 
 _File = click.Path(dir_okay=False, path_type=Path)
@@ -100,21 +101,26 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
             work += units([one], [each for each in chosen if each not in own], by_name, how, warn)
     if not work:
         raise InputError("nothing to do: no chosen task takes a model of this kind; see hallmark list tasks")
-    if early:
-        work = _cut_short(early, work, tasks)
+    work = _ruled(early, work, tasks) if early else work
     say = (lambda line: None) if as_json else click.echo
     stored, failures = run_all(work, store, tasks, say, lambda line: click.echo(f"hallmark: {line}", err=True))
     index.refresh(store, tasks)
     gate = early.gate(work, stored) if early and not failures else None
     if as_json:
         click.echo(records_json(stored, failures=failures, **({"gate": gate.summary()} if gate else {})))
-    elif gate:
-        from suite.reports import terminal
-
-        click.echo("\n" + terminal.gate(gate))
     if failures:
         raise click.exceptions.Exit(UnitError.exit_code)
-    if gate and gate.exit_code:
+    if gate:
+        _end(gate, as_json)
+
+
+def _end(gate: Gate, as_json: bool) -> None:
+    """Print the verdicts of an early decision and exit as the gate does."""
+    from suite.reports import terminal
+
+    if not as_json:
+        click.echo("\n" + terminal.gate(gate))
+    if gate.exit_code:
         raise click.exceptions.Exit(gate.exit_code)
 
 
@@ -135,14 +141,14 @@ def _early(submission: tuple[str, ...], results: Path, options: dict[str, Any]) 
     return early.early(submissions.find(submission[0]), baseline, chosen, results)
 
 
-def _cut_short(deciding: Early, work: Sequence[Unit], tasks: Mapping[str, AnyTask]) -> list[Unit]:
-    """The units that may stop early; says which of them will be slow to."""
-    from suite import early
+def _ruled(early: Early, work: list[Unit], tasks: Mapping[str, AnyTask]) -> list[Unit]:
+    """The units, each with its rule; says what will need all items."""
+    from suite.early import slow
 
-    units = deciding.units(work, tasks)
-    for line in early.slow(units):
+    ruled = early.units(work, tasks)
+    for line in slow(ruled):
         click.echo(f"hallmark: {line}", err=True)
-    return units
+    return ruled
 
 
 def _own(known: Known, data: tuple[Path, ...]) -> list[AnyTask]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,3 +207,46 @@ def test_recovery(
     assert found.raw == (None if raw is None else pytest.approx(raw))
     assert found.above_chance == (None if above is None else pytest.approx(above))
     assert found.above_chance is not None or found.reason
+
+
+@pytest.fixture
+def grouped(pair: Path) -> Path:
+    """The pair again, with every second item of group f: of the 20 losses the first 20 items have, all fall on m."""
+    said, labels = answers(N, 160)
+    child = said.copy()
+    child[1:41:2] = (labels[1:41:2] + 3) % 10
+    for name, one in (("old", said), ("new", child)):
+        shutil.rmtree(pair / "results" / name)
+        rows = [{**row, "group.sex": "fm"[i % 2]} for i, row in enumerate(digits_columns(one, labels))]
+        put(pair / "results", name, rows)
+    return pair
+
+
+def test_harm_to_groups_is_shown_where_it_is_asked_for(grouped: Path, hallmark: Callable[..., Ran]) -> None:
+    """Both groups have 80 of 100 right before; m loses 20 of them and f none."""
+    assert compared(hallmark("compare", "old", "new", "--json"))["harm"] is None
+    harm = compared(hallmark("compare", "old", "new", "--json", "--groups"))["harm"]
+    changes = {one["name"]: one for one in harm["changes"]}
+    assert changes["accuracy[sex=m]"]["parent"] == 0.8
+    assert changes["accuracy[sex=m]"]["child"] == 0.6
+    assert changes["accuracy[sex=m]"]["change"]["value"] == pytest.approx(-0.2)
+    assert changes["accuracy[sex=m]"]["change"]["high"] < 0
+    assert changes["accuracy_gap[sex]"]["change"]["value"] == pytest.approx(0.2)
+    assert changes["worst_group_accuracy[sex]"]["change"]["value"] == pytest.approx(-0.2)
+    assert {m["name"]: m["value"] for m in harm["flips"]}["losses[sex=m]"] == 0.2
+    assert not any("_null" in name for name in changes)
+    out = hallmark("compare", "old", "new", "--groups", "--markdown", "out/pair.md").out
+    line = next(line for line in out.splitlines() if line.startswith("sex=m"))
+    assert line.split()[:6] == ["sex=m", "accuracy", "↑", "100", "0.8", "0.6"]
+    assert line.split()[-2:] == ["20.0%", "0.0%"]
+    text = (grouped / "out" / "pair.md").read_text()
+    assert "digits by group" in text
+    assert any(row.startswith("| sex=m | accuracy ↑ | 100 | 0.8 | 0.6 |") for row in text.splitlines())
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert all(len({row.count("|") for row in block.splitlines()}) == 1 for block in tables)
+
+
+def test_groups_that_are_not_there_are_said(pair: Path, hallmark: Callable[..., Ran]) -> None:
+    ran = hallmark("compare", "old", "new", "--groups")
+    assert ran.code == 0
+    assert "no task here has groups" in ran.err
