@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP_PREFIX = "group."
+METADATA = "metadata."  # prefix of columns that slices may be described by, and that nothing is reported by
 ITEM, CLUSTER = "item", "cluster"
 CALL_SECONDS = "call_seconds"  # of outcomes that are timings
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.metrics.base import Columns
-from suite.outcomes import GROUP_PREFIX
+from suite.outcomes import GROUP_PREFIX, METADATA
 
 STATISTIC = "stat."
 LABEL = "label"
@@ -69,10 +69,10 @@ class Feature:
 
 
 def features(columns: Columns, more: Sequence[str]) -> list[Feature]:
-    """Group columns, the label, statistics of inputs, and `more` columns, as far as they vary."""
+    """Group and metadata columns, the label, statistics of inputs, and `more` columns, as far as they vary."""
     found: list[Feature] = []
     for name in sorted(columns):
-        if not (name.startswith((GROUP_PREFIX, STATISTIC)) or name == LABEL or name in more):
+        if not (name.startswith((GROUP_PREFIX, STATISTIC, METADATA)) or name == LABEL or name in more):
             continue
         values = np.asarray(columns[name])
         if values.ndim != 1 or len(np.unique(values)) < 2:  # noqa: PLR2004 - it says nothing

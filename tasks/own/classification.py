@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from suite.data import Dataset, check
-from suite.errors import InputError
+from suite.errors import InputError, unknown
 from suite.manifest import Inputs, Manifest
 from suite.metrics.base import Metric
 from suite.metrics.shift import robust_accuracy
@@ -20,7 +20,9 @@ from suite.task import Example, Row
 from tasks.classification import PREDICTIONS, Classification
 from tasks.metric_sets import Measured, classification_metrics, shifted
 from tasks.own.items import Description, Items, classes_of, digest, listed, reader
+from tasks.own.table import Attributes
 from tasks.own.variants import named, with_shift
+from tasks.statistics import image_statistics
 
 __all__ = ["Description", "Kept", "OwnClassification", "restored", "task"]
 
@@ -74,6 +76,23 @@ class OwnClassification(Classification):
             protocol=_protocol(description),
             read=reader(description),
         )
+        self.framed = dataclasses.replace(self.framed, metrics=(*self.framed.metrics, *self._by_group()))
+
+    def _by_group(self) -> Iterator[Metric]:
+        """The declared metrics that are to be taken by group too.
+
+        Raises:
+            InputError: one of them is not declared, has brackets, or is a reference without an interval.
+        """
+        if not self._own.by_group:
+            return
+        already = {metric.name for metric in self.framed.metrics}
+        offered = {m.name: m for m in self.metrics if m.name not in already and "[" not in m.name and not m.no_interval}
+        for name in self._own.by_group:
+            if name not in offered and name not in already:
+                raise unknown(f"metric in by_group of data set {self.name!r}", name, offered)
+            if name in offered:
+                yield offered[name]
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
@@ -92,13 +111,17 @@ class OwnClassification(Classification):
         return said is not None and said.origin is not None and not self._measured.novelty
 
     def row(self, example: Example, answer: Any) -> Row:
-        """As of every classification task, and what the item is a variant of."""
-        found = super().row(example, answer)
-        return found | {"origin": self._origins[example.item]} if self._paired else found
+        """As of every classification task, what it is a variant of, and what slices may be described by."""
+        known = self._known[example.item]
+        about: Row = {f"metadata.{name}": value for name, value in known.metadata.items()}
+        if self._own.images is not None:
+            about |= image_statistics(self._read(example.input))
+        origin = {"origin": known.origin} if self._paired else {}
+        return {**super().row(example, answer), **origin, **about}
 
     @cached_property
-    def _origins(self) -> dict[str, str]:
-        return {one.item: one.known.origin for one in self._items().items}
+    def _known(self) -> dict[str, Attributes]:
+        return {one.item: one.known for one in self._items().items}
 
     def fetch(self) -> None:
         """Read every item once.

@@ -61,6 +61,10 @@ class Description(Common):
     """A screen with few positives: logAUC, enrichment, BEDROC."""
     novelty: str | None = None
     """The label of items of none of the classes."""
+    by_group: tuple[str, ...] = ()
+    """Further metrics to report by group, as records name them: auroc, brier, f1, ece_equalmass ..."""
+    metadata: tuple[str, ...] = ()
+    """The table's columns that `hallmark slices` may describe errors by; numbers, or text with few values."""
     resize: int | None = Field(default=None, gt=0)
     """Pixels of an image's shorter side, bilinear."""
     crop: int | None = Field(default=None, gt=0)
@@ -85,6 +89,8 @@ class Description(Common):
             "positive is not among the classes": self.positive is not None and self.positive not in self.classes,
             "positive needs two classes": self.positive is not None and len(self.classes) != 2,  # noqa: PLR2004
             "novelty is the label of items of none of the classes": self.novelty in self.classes,
+            "metadata names columns of a table, and no table is given: add table = ...": self.metadata
+            and self.table is None,
         }
         found = next((line for line, wrong in problems.items() if wrong), None)
         if found:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv as csv_lines
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,13 @@ class Attributes:
         cluster: correlated items share it.
         groups: attribute to value; `MISSING` where the cell is empty.
         origin: what it is a variant of; empty where the description names no such column.
+        metadata: columns that errors may be described by, as `described` reads them.
     """
 
     cluster: str
     groups: Mapping[str, str]
     origin: str = ""
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def attributes(table: Table, description: Common) -> dict[str, Attributes]:
     """
     ids = table.text(description.id)
     _check_ids(table, description.id, ids)
-    origins = _origins(table, description)
+    origins, described = _origins(table, description), _described(table, getattr(description, "metadata", ()))
     clusters = table.text(description.cluster) if description.cluster else origins or ids
     groups = {name: _groups(table, name, description.bands.get(name)) for name in description.groups}
     wanted = [table.text(column) for column in description.where]
@@ -118,7 +120,8 @@ def attributes(table: Table, description: Common) -> dict[str, Attributes]:
     for row, item in enumerate(ids):
         if all(cells[row] == value for cells, value in zip(wanted, description.where.values(), strict=True)):
             values = {name: cells[row] for name, cells in groups.items()}
-            found[item] = Attributes(clusters[row] or item, values, origins[row] if origins else "")
+            about = {name: cells[row] for name, cells in described.items()}
+            found[item] = Attributes(clusters[row] or item, values, origins[row] if origins else "", about)
     if not found:
         raise InputError(f"{table.path}: no row has {_said(description.where)}")
     return found
@@ -191,6 +194,16 @@ def _why_not(value: str) -> str:
     if value == SMALL:
         return "that name is of all groups that are too small"
     return f"a value may have {_LONGEST} characters, this has {len(value)}" if len(value) > _LONGEST else ""
+
+
+def _described(table: Table, names: Iterable[str]) -> dict[str, Sequence[float] | list[str]]:
+    """Columns as numbers (NaN where a cell is empty) where every cell is one, else as text."""
+    found: dict[str, Sequence[float] | list[str]] = {}
+    for name in names:
+        cells = table.text(name)
+        numeric = all(_is_number(cell) for cell in cells if cell)
+        found[name] = table.numbers(name).tolist() if numeric else cells
+    return found
 
 
 def _origins(table: Table, description: Common) -> list[str]:

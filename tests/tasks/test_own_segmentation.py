@@ -13,7 +13,7 @@ import tasks
 from suite.errors import InputError
 from tasks import own
 from tasks.own import cases, document
-from tasks.own.description import Description
+from tasks.own.common import Variants
 from tasks.own.lazy import now
 
 
@@ -292,5 +292,6 @@ def test_cases_are_read_one_by_one(tmp_path, monkeypatch):
 
 def test_every_key_is_documented_and_the_page_is_up_to_date():
     """``make docs`` writes it."""
-    assert all(field.description for field in Description.model_fields.values())
+    for model in (*document.KINDS.values(), Variants):
+        assert all(field.description for field in model.model_fields.values())
     assert document.text() == document.PAGE.read_text(encoding="utf-8")

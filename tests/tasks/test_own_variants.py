@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from support import REPOSITORY, Ran, one_line, write_submission
 
@@ -84,7 +85,7 @@ def test_the_reference_is_the_first_rows_where_a_column_alone_is_named(
     [
         (HEAD + '[variants]\ncolumn = "site"\nreference = "inner"\n', ("'inner'", "internal", "blurred")),
         (HEAD + '[variants]\ncolumn = "place"\n', ("'place'", "site")),
-        (HEAD + '[variants]\ncolum = "site"\n', ("variants.colum", "did you mean 'column'")),
+        (HEAD + '[variants]\ncolum = "site"\n', ("'colum'", "did you mean 'column'")),
         (HEAD + 'variants = "y"\nwhere = {y = "yes"}\n', ("every item is of 'yes'", "a shift needs two")),
         (HEAD + SITES + 'origin = "y"\n', ("'no' is twice in 'internal'",)),
         (HEAD + SITES + 'origin = "who"\n', ("'who'", "photo")),
@@ -141,3 +142,49 @@ def test_sites_of_a_segmentation_data_set(tmp_path: Path, hallmark: Hallmark, fa
     assert made["dice_drop[site=there]"]["value"] == pytest.approx(0.4)
     assert made["failure_rate_dice_0.5[site=there]"]["value"] == 1.0
     assert hallmark("verify").code == 0
+
+
+def test_further_metrics_by_group_and_slices_by_metadata(tmp_path: Path, hallmark: Hallmark) -> None:
+    """A model that is wrong about everybody over 60, which no group column says."""
+    rng = np.random.default_rng(0)
+    rows, yes = ["id,y,sex,age,ward"], {}
+    for i in range(400):
+        age, label = int(rng.integers(20, 90)), i % 2
+        rows.append(f"{i},{['no', 'yes'][label]},{'fm'[i // 2 % 2]},{age if i else ''},{'abc'[i % 3]}")
+        yes[str(i)] = (0.2 if label else 0.8) if age > 60 else (0.8 if label else 0.2)
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    text = HEAD + 'groups = ["sex"]\nmetadata = ["age", "ward"]\nby_group = ["auroc", "brier", "nll"]\n'
+    (tmp_path / "d.toml").write_text(text)
+    made = found(hallmark("run", predictions(tmp_path, "m", yes), "--data", "d.toml", "--json"))
+    assert {
+        "auroc[sex=f]",
+        "auroc_gap[sex]",
+        "auroc_gap_p[sex]",
+        "brier[sex=m]",
+        "worst_group_brier[sex]",
+    } <= made.keys()
+    assert not [name for name in made if "ward" in name or "age" in name.partition("[")[2]]
+    searched = hallmark("slices", "m", "-t", "mine", "--json").json["slices"]
+    assert "metadata.age > 6" in searched[0]["words"]
+    assert searched[0]["value"] < 0.1
+    assert hallmark("verify").code == 0
+    (tmp_path / "d.toml").write_text(text.replace("auroc", "auc"))
+    one_line(hallmark("run", "subs/m", "--data", "d.toml"), 2, "'auc'", "'auroc'")
+
+
+def test_pictures_are_described_by_what_they_look_like(
+    tmp_path: Path, hallmark: Hallmark, fake: Callable[..., Path]
+) -> None:
+    from PIL import Image
+
+    for i in range(4):
+        path = tmp_path / "images" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), i % 2, dtype=np.uint8)).save(path)
+    (tmp_path / "d.toml").write_text('name = "mine"\nkind = "classification"\nimages = "images"\n')
+    model = fake("m", {"fake": "oracle", "classes": 2, "confidence": 0.9}, inputs={"shape": [1, 4, 4], "classes": 2})
+    found(hallmark("run", model, "--data", "d.toml", "--json"))
+    (path,) = (p for p in Path("results/m/mine").glob("*.parquet") if "readings" not in p.name)
+    table = pq.read_table(path)
+    assert table.column("stat.mean").to_pylist() == pytest.approx([0, 0, 1 / 255, 1 / 255])
+    assert table.column("stat.sharpness").to_pylist() == [0.0] * 4

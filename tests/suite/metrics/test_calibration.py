@@ -120,13 +120,32 @@ def test_ece_and_mce_agree_with_torchmetrics() -> None:
         assert metric(c) == pytest.approx(float(theirs), abs=1e-6)
 
 
-def test_bins_agree_with_netcal_where_it_is_installed() -> None:
+@pytest.fixture(scope="module")
+def netcal() -> Any:
+    """It imports all of Pyro: seconds, and warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        netcal = pytest.importorskip("netcal.metrics")
-        c = multiclass(400)
-        theirs = [measure(15).measure(c["probs"], c["label"]) for measure in (netcal.ECE, netcal.ACE, netcal.MCE)]
+        return pytest.importorskip("netcal.metrics")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bins_agree_with_netcal(netcal: Any, seed: int) -> None:
+    """Of three classes and more; its ACE is the mean over bins, not the equal-mass bins that others call so."""
+    c = multiclass(400, seed=seed)
+    theirs = [measure(15).measure(c["probs"], c["label"]) for measure in (netcal.ECE, netcal.ACE, netcal.MCE)]
     assert [metric(c) for metric in BINNED] == pytest.approx(theirs, abs=1e-9)
+
+
+def test_of_two_classes_netcal_bins_the_second_ones_probability_not_the_top_label(netcal: Any) -> None:
+    rng = np.random.default_rng(0)
+    yes = rng.random(500)
+    c = {"probs": np.stack([1 - yes, yes], axis=1), "label": (rng.random(500) < yes).astype(np.int64)}
+    bins = np.ceil(yes * 15)
+    gaps = [abs((c["label"] - yes)[bins == b].sum()) for b in range(1, 16)]
+    theirs = netcal.ECE(15).measure(c["probs"], c["label"])
+    assert theirs == pytest.approx(sum(gaps) / 500, abs=1e-9)
+    assert abs(calibration.ECE_15(c) - theirs) > 0.005
+    assert reliability.ECE_CLASSWISE(c) == pytest.approx(theirs, abs=0.005)  # the mean over both classes
 
 
 def test_four_million_items_are_exact() -> None:
