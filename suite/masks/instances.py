@@ -78,16 +78,24 @@ def overlaps(reference: Labels, prediction: Labels) -> Overlaps:
     for what, labels, error in (("reference", reference, InputError), ("prediction", prediction, AnswerError)):
         if labels.dtype.kind not in "biu" or (labels.size and labels.min() < 0):
             raise error(f"the {what} of type {labels.dtype} is no instance map: labels are whole numbers from 0")
-    (true_ids, true), (predicted_ids, predicted) = (np.unique(x, return_inverse=True) for x in (reference, prediction))
-    pairs = np.bincount(
-        true.ravel() * len(predicted_ids) + predicted.ravel(), minlength=true_ids.size * predicted_ids.size
-    )
+    (true_ids, true), (predicted_ids, predicted) = (_numbered(x) for x in (reference, prediction))
+    pairs = np.bincount(true * len(predicted_ids) + predicted, minlength=true_ids.size * predicted_ids.size)
     table = pairs.reshape(len(true_ids), len(predicted_ids))
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     kept = np.ix_(true_ids > 0, predicted_ids > 0)
     both = table[kept].astype(np.float64)
     union = rows[true_ids > 0][:, None] + columns[predicted_ids > 0] - both
     return Overlaps(both / union, rows[true_ids > 0], columns[predicted_ids > 0])
+
+
+def _numbered(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different labels and the place of each voxel's among them, flat, in one pass unless labels are very large."""
+    flat = labels.ravel().astype(np.int64, copy=False)
+    if flat.max(initial=0) > flat.size:
+        ids, places = np.unique(flat, return_inverse=True)
+        return ids, places
+    there = np.bincount(flat) > 0
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[flat]
 
 
 def partners(pairs: Overlaps, least_iou: float) -> NDArray[np.int64]:

@@ -72,7 +72,8 @@ def rater_row(prediction: Labels, raters: Sequence[Labels], classes: int) -> Row
     rater, so the Hungarian IoU is the mean IoU with them.
     """
     count = len(raters)
-    distance = 1 - iou_table([prediction, *raters], [prediction, *raters], classes)
+    maps = [prediction, *raters]
+    distance = 1 - iou_table(maps, maps, classes)
     across, within = distance[0, 1:].mean(), distance[1:, 1:]
     pairs = float(within.sum() - np.trace(within))
     most = majority(raters, classes)

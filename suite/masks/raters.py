@@ -31,6 +31,9 @@ def iou_table(first: Sequence[Labels], second: Sequence[Labels], classes: int) -
     voxels = [[np.bincount(one.ravel(), minlength=classes)[1:] for one in maps] for maps in (first, second)]
     for i, a in enumerate(first):
         for j, b in enumerate(second):
+            if first is second and j < i:
+                total[i, j] = total[j, i]
+                continue
             both = np.bincount(a[a == b].ravel(), minlength=classes)[1:]
             union = voxels[0][i] + voxels[1][j] - both
             total[i, j] = np.divide(both, union, out=np.ones(classes - 1), where=union > 0).sum()

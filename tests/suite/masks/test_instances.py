@@ -9,6 +9,8 @@ from scipy import ndimage
 from skimage import measure
 
 from suite.errors import AnswerError, InputError
+from suite.masks import distance
+from suite.masks.case import case_of
 from suite.masks.froc import cpm, froc
 from suite.masks.instances import (
     components,
@@ -205,3 +207,43 @@ def test_froc_agrees_with_monai() -> None:
     np.testing.assert_allclose((rates[:-1], sensitivity[:-1]), [side[::-1] for side in theirs])
     at = (0.25, 0.5, 1, 2, 4)
     assert cpm(rates, sensitivity, at) == pytest.approx(metrics.compute_froc_score(*theirs, eval_thresholds=at))
+
+
+def test_lesions_in_their_boxes_are_lesions_in_the_whole_volume() -> None:
+    """By sets of voxels of whole volumes, without boxes and tables."""
+    rng = np.random.default_rng(3)
+    spacing, found = (2.0, 1.0, 1.0), []
+    for _ in range(6):
+        reference, prediction = (ndimage.gaussian_filter(rng.standard_normal((12, 20, 18)), 1.2) > 0.2 for _ in "rp")
+        case = lesions(reference, prediction, spacing, 1, 8.0, with_hd95=True)
+        near, corners = ndimage.generate_binary_structure(3, 2), np.ones((3, 3, 3))
+        merged, n = ndimage.label(ndimage.binary_dilation(reference, near), corners)
+        parts, m = ndimage.label(prediction, corners)
+        dice, hd95, lone = [], [], set(range(1, m + 1))
+        for lesion in range(1, n + 1):
+            mine = (merged == lesion) & reference
+            hits = set(parts[ndimage.binary_dilation(mine, near)]) - {0}
+            lone -= hits
+            theirs = np.isin(parts, list(hits))
+            if mine.sum() * 2 > 8:
+                dice.append(2 * (mine & theirs).sum() / (mine.sum() + theirs.sum()))
+                (both,) = distance.distances(case_of(mine, theirs, 2, spacing), "surfel")
+                hd95.append(distance.hd95_max(both) if hits else 374.0)
+        np.testing.assert_allclose(case.dice, dice)
+        np.testing.assert_allclose(case.hd95_mm, hd95)
+        assert case.false_positives == len(lone)
+        found.append((len(dice), 374.0 in hd95))
+    assert any(n > 1 for n, _ in found)
+
+
+@pytest.mark.parametrize("factor", [1, 1000])
+def test_objects_of_any_number_are_the_same_objects(factor) -> None:
+    rng = np.random.default_rng(0)
+    reference, prediction = (rng.integers(0, 6, (9, 8)) for _ in "rp")
+    small, large = (
+        overlaps(reference, prediction),
+        overlaps(reference * factor, (prediction * factor).astype(np.uint16)),
+    )
+    np.testing.assert_array_equal(small.iou, large.iou)
+    np.testing.assert_array_equal(small.true, np.bincount(reference.ravel())[1:])
+    np.testing.assert_array_equal(large.predicted, np.bincount(prediction.ravel())[1:])

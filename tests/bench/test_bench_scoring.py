@@ -1,0 +1,23 @@
+"""The scoring benchmark runs from end to end on its small shapes; times are only held against a loose bound."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("scoring.py")
+
+
+@pytest.mark.slow
+def test_the_last_line_compares_scoring_with_inference() -> None:
+    done = subprocess.run([sys.executable, SCRIPT, "--quick", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert set(report["ratio"]) == {"2d-256", "3d-64"}
+    assert report["met"] == (max(report["ratio"].values()) <= report["ceiling"])
+    assert max(report["ratio"].values()) < 2 * report["ceiling"]
+    assert report["intervals"]["3d"]["metrics"] > 260
