@@ -121,11 +121,7 @@ class Record(_Stored):
     seed: int
     """Seed of the bootstrap and of sampling."""
     limit: int | None
-<<<<<<< HEAD
     """Most items asked for with `--limit` (whole clusters, drawn), or used by `--until-decided`; null for all."""
-=======
-    """Items of `--limit` (a random sample) or `--until-decided`; null for the whole task. Kept off the board."""
->>>>>>> fcca9cc (Gate a model's speed beside its parent by the ratio's own interval)
     parent_sha256: str | None = None
     """Weights of the parent that was asked beside the model; null for a task that asks the model alone."""
     contended: str | None = None
