@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from suite import pairing
+from suite import timings
 from suite.record import Measurement, Record
 
 _MARK = "[scenario="
@@ -20,7 +20,7 @@ _COUNTS = frozenset({"parameters", "unpacked_parameters", "nonzero_weights", "di
 
 def is_cost(m: Measurement) -> bool:
     """Whether a measurement is one of size, speed, memory or energy, not of quality."""
-    return m.unit in _SIZES or m.name in _COUNTS or pairing.of_machine(m)
+    return m.unit in _SIZES or m.name in _COUNTS or timings.of_machine(m)
 
 
 def readings(record: Record, parent: Record | None) -> pd.DataFrame:
@@ -71,8 +71,8 @@ def _timed(measurements: Iterable[Measurement]) -> list[Measurement]:
 def _beside(record: Record, parent: Record | None, m: Measurement) -> tuple[float | None, str | None]:
     if parent is None:
         return None, None
-    theirs = pairing.baseline_value(parent, record, m.name)
+    theirs = timings.baseline_value(parent, record, m.name)
     if theirs is None or theirs.value is None:
         return None, None
-    why = pairing.elsewhere(parent, record) if pairing.of_machine(m) else None
+    why = timings.elsewhere(parent, record) if timings.of_machine(m) else None
     return (None, f"the parent was {why}") if why else (theirs.value, None)

@@ -62,16 +62,8 @@ ALLOWED = {
     "tasks.own.document": ("suite.document", "tasks"),
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
-        *(
-            "suite.check",
-            "suite.queue",
-            "suite.upload",
-            "suite.intake",
-            "suite.errors",
-            "suite.index",
-            "suite.entry",
-            "suite.rankings",
-        ),
+        *("suite.check", "suite.queue", "suite.upload", "suite.intake", "suite.errors", "suite.index"),
+        *("suite.entry", "suite.rankings", "suite.timings"),
         *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
         *("suite.comparison", "suite.compared", "suite.pairing", "suite.changes", "suite.sides", "suite.verdict"),
         *("suite.overlay", "suite.significance", "suite.task"),

@@ -11,7 +11,7 @@ from tasks.own import description, items
 from tasks.own.common import Common, Variants
 
 PAGE = Path(__file__).parent.parent / "examples" / "README.md"
-KINDS = {"Classification": items.Description, "Segmentation": description.Description}
+KINDS: dict[str, type[Common]] = {"Classification": items.Description, "Segmentation": description.Description}
 
 
 def text() -> str:
