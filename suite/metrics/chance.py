@@ -204,7 +204,7 @@ def _dealt_sums(units_UK: Floats, code_U: Ints, n_groups: int, dealt: Iterable[N
         sums_GK = fixed_GK.copy()
         for term_C, values_U in zip(term_SC, values_SU, strict=True):
             found_GC = np.bincount(at_U, values_U, minlength=n_groups * len(cells)).reshape(n_groups, len(cells))
-            np.add.at(sums_GK, (slice(None), term_C), found_GC)
+            np.add.at(sums_GK.T, term_C, found_GC.T)
         sums_PGK.append(sums_GK)
     return np.stack(sums_PGK)
 
