@@ -67,7 +67,7 @@ def items(parent: Columns, child: Columns) -> pd.DataFrame:
     which = np.concatenate([lost_N, gained_N])[:MOST]
     out: dict[str, Any] = {"item": child[ITEM][which]}
     out["flip"] = [LOST if before_N[i] else GAINED for i in which]
-    out |= {name.removeprefix(GROUP_PREFIX): child[name][which] for name in child if name.startswith(GROUP_PREFIX)}
+    out |= {name: child[name][which] for name in child if name.startswith(GROUP_PREFIX)}
     if "label" in child:
         out["label"] = child["label"][which]
     for who, columns in (("parent", parent), ("child", child)):

@@ -40,10 +40,10 @@ def pairs(parts: Parts, majority: str, minority: str) -> dict[str, tuple[float |
 
 
 def frame(found: Cloud, majority: str, minority: str) -> pd.DataFrame:
-    """A row a model: model, the two values, and how far the second lies above the line."""
-    above = found.above()
-    rows = [{"model": n, majority: a, minority: b, "above the line": above.get(n)} for n, a, b in found.points]
-    out = pd.DataFrame(rows, columns=["model", majority, minority, "above the line"])
+    """A row a model: model, its values across and up, and how far the second lies above the line."""
+    above, heads = found.above(), [f"across: {majority}", f"up: {minority}"]
+    rows = [(name, first, second, above.get(name)) for name, first, second in found.points]
+    out = pd.DataFrame(rows, columns=["model", *heads, "above the line"])
     return out.astype(dict.fromkeys(out.columns[1:], "float64"))
 
 

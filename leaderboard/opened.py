@@ -6,7 +6,7 @@ words, never raised: the index may know records whose files are not here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from suite.compare import incomparable
 from suite.errors import HallmarkError
 from suite.metrics.base import Columns
 from suite.store import Stored, load
+
+EFFICIENCY = "efficiency-"
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -45,6 +47,20 @@ def columns(stored: Stored) -> Columns | str:
         return _columns(str(stored.path))
     except HallmarkError as error:
         return str(error)
+
+
+def has_outcomes(board: Board, path: str) -> bool:
+    """Whether a record's outcomes lie beside it now; they may come later where a folder is being copied."""
+    return (board.root / path).with_suffix(".parquet").is_file()
+
+
+def quality_first(tasks: Iterable[str]) -> list[str]:
+    """The tasks, each once, in their order, those that only time a model last.
+
+    >>> quality_first(["efficiency-language", "perplexity"])
+    ['perplexity', 'efficiency-language']
+    """
+    return sorted(dict.fromkeys(tasks), key=lambda task: task.startswith(EFFICIENCY))
 
 
 def parent(board: Board, stored: Stored) -> Stored | str:

@@ -14,8 +14,6 @@ from suite.errors import HallmarkError
 from suite.record import Record
 from suite.store import Stored
 
-EFFICIENCY = "efficiency-"
-
 
 def speed(detail: Detail) -> None:
     """Size, speed and memory of this record; timings and the machine's roofline where a task timed the model."""
@@ -30,10 +28,8 @@ def speed(detail: Detail) -> None:
         grid.plain(rows, "Size, speed and memory", first="number")
     timed = _timed(detail.board, detail.stored)
     if timed is None:
-        kind = record.manifest.kind
-        grid.note(
-            f"latency and throughput were not measured: hallmark run {record.manifest.name} -t {EFFICIENCY}{kind}"
-        )
+        again = f"hallmark run {record.manifest.name} -t {opened.EFFICIENCY}{record.manifest.kind}"
+        grid.note(f"latency and throughput were not measured: {again}")
         return
     _timings(timed)
 
@@ -43,7 +39,7 @@ def _timed(board: Board, stored: Stored) -> Stored | None:
     record = stored.record
     if len(costs.scenarios(record)):
         return stored
-    rows = opened.whole(board, record.manifest.name, f"{EFFICIENCY}{record.manifest.kind}")
+    rows = opened.whole(board, record.manifest.name, f"{opened.EFFICIENCY}{record.manifest.kind}")
     found = opened.record(board, rows["path"].iloc[-1]) if len(rows) else None
     return found if isinstance(found, Stored) else None
 

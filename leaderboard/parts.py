@@ -63,7 +63,7 @@ def groups(detail: Detail) -> None:
         words = forest.describe(part.rename(columns={"part": "row"}), at)
         words += f" Dashed: all items, {text.number(at)}." if at is not None else ""
         axis = text.metric(stem, about.unit, direction)
-        shown = drawn[["row", "who", "value", "low", "high", "n", "reason"]].rename(columns={"row": str(by)})
+        shown = drawn[["row", "who", "value", "low", "high", "n", "reason"]].rename(columns={"row": f"by {by}"})
         grid.figure(forest.forest(drawn, f"{stem} by {by}", axis, at), words, shown)
     _spreads(detail, stem)
 

@@ -17,7 +17,7 @@ from suite.metrics.base import Columns
 from suite.outcomes import CLUSTER, GROUP_PREFIX, ITEM
 from suite.overlay import KEPT, MAX_BYTES, said
 
-SHOWN = 20
+SHOWN, LONGEST = 20, 2000
 Floats = NDArray[np.float64]
 
 
@@ -63,7 +63,7 @@ def items(columns: Columns, parent: Columns | None, lost: bool = False) -> pd.Da
     """The `SHOWN` worst items, or those that lost most against the parent; None where that cannot be said.
 
     Columns: item, cluster where items share one, groups, the score, the parent's and the change where the parent has
-    the same items, whether the answer is right, and every text that the outcomes keep.
+    the same items, whether the answer is right, and the beginning of every text that the outcomes keep.
 
     Args:
         columns: of the model.
@@ -85,13 +85,15 @@ def items(columns: Columns, parent: Columns | None, lost: bool = False) -> pd.Da
     out: dict[str, Any] = {"item": columns[ITEM][which]}
     if CLUSTER in columns and not np.array_equal(columns[CLUSTER], columns[ITEM]):
         out["cluster"] = columns[CLUSTER][which]
-    out |= {name.removeprefix(GROUP_PREFIX): columns[name][which] for name in columns if name.startswith(GROUP_PREFIX)}
+    out |= {name: columns[name][which] for name in columns if name.startswith(GROUP_PREFIX)}
     out[mine.name] = mine.values_N[which]
     if theirs is not None:
         out["parent's"], out["change"] = theirs.values_N[which], change_N[which]
     if "correct" in columns and mine.name != "correct":
         out["right"] = np.asarray(columns["correct"])[which].astype(bool)
-    return pd.DataFrame(out | {name: columns[name][which] for name in texts(columns)})
+    for name in texts(columns):
+        out[f"{name} (text)" if name in out else name] = [str(one)[:LONGEST] for one in columns[name][which]]
+    return pd.DataFrame(out)
 
 
 def texts(columns: Columns) -> list[str]:

@@ -11,7 +11,7 @@ from leaderboard import agreed, data, differences, forest, grid, opened, picker,
 from leaderboard.board import Board
 from suite.compared import Comparison
 
-Files = tuple[str, tuple[tuple[str, str], ...]]  # a model and the files of its records: task, path
+Files = tuple[str, tuple[tuple[str, str, bool], ...]]  # a model and its records: task, file, are outcomes beside it
 NAME = "compare"
 MOST_TASKS, MOST_TOLD = 12, 5
 FEWEST = 2
@@ -51,7 +51,7 @@ def _compare(board: Board, models: list[str]) -> None:
         st.info("These models share no task that was scored as a whole:")
         st.text("\n".join(f"{name}: {', '.join(sorted(rows[name])) or 'none'}" for name in models))
         return
-    task = picker.one("task in detail", "on", some, default=(shared or some)[0])
+    task = picker.one("task in detail", "on", some, default=opened.quality_first(shared or some)[0])
     taken = [*([task] if task else []), *(name for name in [*shared, *some] if name != task)]
     taken = sorted(list(dict.fromkeys(taken))[:MOST_TASKS])
     if len(some) > MOST_TASKS:
@@ -84,7 +84,10 @@ def _found(
         why for name in models for path in paths[name].values() if isinstance(why := opened.record(board, path), str)
     ]
     described = json.dumps({one: board.tasks.get(one, {}) for one in primaries}, sort_keys=True, default=str)
-    first, *others = [(name, tuple(sorted(paths[name].items()))) for name in models]
+    first, *others = [
+        (name, tuple((one, path, opened.has_outcomes(board, path)) for one, path in sorted(paths[name].items())))
+        for name in models
+    ]
     with st.spinner("Comparing item by item"):
         known = tuple(sorted(primaries.items()))
         found = [_compared(str(board.root), first, other, known, described, task, board) for other in others]
@@ -99,7 +102,7 @@ def _compared(
     """B held against a, kept: records never change. All but the board are the key."""
     sides = []
     for name, files in (a, b):
-        read = {one: opened.record(_board, path) for one, path in files}
+        read = {one: opened.record(_board, path) for one, path, _ in files}
         sides.append(differences.side(name, {one: kept for one, kept in read.items() if not isinstance(kept, str)}))
     chosen = (task,) if task else ()
     return differences.against(sides[0], sides[1], dict(primaries), json.loads(described), opened.columns, chosen)
@@ -139,6 +142,7 @@ def _task(board: Board, found: list[Comparison], paths: Mapping[str, str], task:
     """One task in detail: changes by class and group, flips, agreement."""
     st.subheader("One task in detail")
     st.text(f"{task}: {primary}")
+    data.link("About this task", "task", task=task)
     parts = differences.parts(found, task, primary)
     if len(parts):
         drawn = parts.rename(columns={"metric": "row", "model": "who", "change": "value"})

@@ -50,7 +50,7 @@ def _task(board: Board, name: str, members: list[str]) -> None:
         st.text("Only parts of tasks were scored (--limit); there is no history of those.")
         return
     mine = [task for task in tasks if task in set(whole.loc[whole["submission"] == name, "task"])]
-    task = picker.one("task", "released", tasks, default=(mine or tasks)[0])
+    task = picker.one("task", "released", tasks, default=opened.quality_first(mine or tasks)[0])
     if task is None:
         return
     rows = whole[whole["task"] == task]
@@ -93,7 +93,8 @@ def _metric(board: Board, task: str, records: list[Stored], primary: str, replac
 
 
 def _key(step: releases.Step) -> str:
-    return f"{step.before.path if step.before else step.why}\0{step.after.path}"
+    both = [one for one in (step.before, step.after) if one is not None]
+    return "\0".join([step.why, *(f"{one.path}\0{one.outcomes_path.is_file()}" for one in both)])
 
 
 @st.cache_resource(max_entries=512, show_spinner="Comparing item by item")

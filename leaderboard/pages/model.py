@@ -107,7 +107,7 @@ def _relative(rows: pd.DataFrame) -> pd.DataFrame:
 def _detail(board: Board, name: str) -> None:
     """One task of the model: its family's values there, and the record in every detail."""
     records = opened.listed(board, name)
-    names = list(dict.fromkeys(records["task"]))
+    names = opened.quality_first(records["task"])
     st.subheader("One task in detail")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         task = picker.one("task", "detail", names, default=names[0])
@@ -115,6 +115,7 @@ def _detail(board: Board, name: str) -> None:
             return
         mine = records[records["task"] == task]
         row = _where(mine)
+        data.link("About this task", "task", task=task)
     _family(board, name, task)
     if pd.notna(row["limit"]):
         st.info(f"This record is of {row['limit']:.0f} items only (--limit); it is kept off the leaderboard.")

@@ -57,7 +57,9 @@ def _task(board: Board, rows: pd.DataFrame) -> None:
     st.text(points.describe(drawn))
     _as_table(drawn)
     st.text("\n".join(table.facts(described)))
-    data.link("These rows as a table", "leaderboard", **filters.state(PREFIX, ""))
+    with st.container(horizontal=True):
+        data.link("These rows as a table", "leaderboard", **filters.state(PREFIX, ""))
+        data.link("About this task", "task", task=str(name))
 
 
 def _axis(label: str, key: str, default: str, offered: list[str]) -> str | None:

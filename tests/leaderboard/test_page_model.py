@@ -67,9 +67,9 @@ def test_a_decrease_of_a_lower_is_better_metric_is_to_the_right(open_app: Open, 
 def test_groups_beside_the_parents(open_app: Open, tmp_path: Path) -> None:
     pair(tmp_path)
     page = turn(open_app(), "model", submission="int8")
-    found = next(d.value for d in page.dataframe if "site" in d.value)
-    mine = found[found["who"] == "this model"].set_index("site")["value"]
-    theirs = found[found["who"] == "its parent"].set_index("site")["value"]
+    found = next(d.value for d in page.dataframe if "by site" in d.value)
+    mine = found[found["who"] == "this model"].set_index("by site")["value"]
+    theirs = found[found["who"] == "its parent"].set_index("by site")["value"]
     assert mine.to_dict() == pytest.approx({"north": 26 / 30, "south": 22 / 30})
     assert theirs.to_dict() == pytest.approx({"north": 24 / 30, "south": 1.0})
     spreads = next(d.value for d in page.dataframe if "number" in d.value)

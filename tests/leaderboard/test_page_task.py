@@ -98,7 +98,11 @@ def test_groups_can_be_chosen_in_the_link_and_too_few_models_are_said(open_app: 
     groups(tmp_path, {"a": (0.9, 0.7), "b": (0.8, 0.65)})
     page = turn(open_app(), "task", task="digits", first="new", second="old")
     assert "No line: 2 models: a line needs at least 3" in said(page)
-    assert list(next(d.value for d in page.dataframe if "above the line" in d.value))[:3] == ["model", "new", "old"]
+    assert list(next(d.value for d in page.dataframe if "above the line" in d.value))[:3] == [
+        "model",
+        "across: new",
+        "up: old",
+    ]
     page = turn(open_app(), "task", task="digits", first="new", second="new")
     assert "Choose two different groups" in said(page)
 
