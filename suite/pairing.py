@@ -185,7 +185,8 @@ def nondeterminism(newest: Stored, others: Iterable[Stored], primary: str | None
             continue
         changed = _changed_items(other, newest)
         a, b = (one.record.measurement(primary) if primary else None for one in (other, newest))
-        size = f"{primary} {a.value:.6g} and {b.value:.6g}" if a and b and a.value is not None and b.value else "scores"
+        known = [m.value for m in (a, b) if m is not None and m.value is not None]
+        size = f"{primary} {known[0]:.6g} and {known[1]:.6g}" if len(known) == 2 else "scores"  # noqa: PLR2004
         lines.append(
             f"{newest.record.manifest.name} on {newest.record.task} was scored twice with different results "
             f"({size}{changed}): {other.path.name} and {newest.path.name}; the newer one counts"

@@ -1,6 +1,6 @@
 """How often `hallmark run --until-decided` errs, and how many items it spares, over a grid of simulated models.
 
-    python tests/bench/sequential.py --json             # 4,000 tries a case, minutes; --quick: 300 tries
+    python tests/bench/sequential.py --json             # 4,000 tries a case, minutes; --quick: 300; --tries N
     python tests/bench/sequential.py --quick --json
 
 Each case is asked three things. At a true loss of exactly the margin: how often is it called non-inferior (at most
@@ -145,8 +145,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="300 tries a case")
+    parser.add_argument("--tries", type=int, default=4000)
     options = parser.parse_args()
-    tries, report = 300 if options.quick else 4000, {}
+    tries, report = 300 if options.quick else options.tries, {}
     for number, (name, (draw, margin, n)) in enumerate(CASES.items()):
         report[name] = case(draw, margin, n, tries, number)
         print(name, *(f"{key} {value:.3f}" for key, value in report[name].items()), sep="; ", flush=True)
