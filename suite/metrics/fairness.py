@@ -30,7 +30,7 @@ from suite.metrics.base import Columns, Metric
 from suite.metrics.base import ratio as over
 from suite.metrics.binary import DEFAULT, Binary
 from suite.metrics.chance import Deals, gap_null, gap_p
-from suite.metrics.codes import MIN_GROUP, Attributes
+from suite.metrics.codes import MIN_GROUP, Attributes, Grouping
 from suite.metrics.groups import (
     equity_scaled,
     equity_scaled_std,
@@ -116,9 +116,12 @@ def equalized_odds(
 ) -> tuple[Metric, ...]:
     """Equalised odds as difference and ratio, of the worse of TPR and FPR, and of their mean.
 
-    A group takes part in each rate in which it has a value; without two groups that have one, neither number exists.
+    A group takes part in a rate that it has enough items for: `least` positives for TPR, negatives for FPR, one at the
+    least. Three positives would make a TPR of 0, and a gap out of chance. Without two such groups in both, neither
+    number exists.
     """
-    rates = _conditional(binary, True), _conditional(binary, False)
+    grouping = Grouping(attribute, least, merged)
+    rates = _conditional(binary, True, grouping), _conditional(binary, False, grouping)
     differences = [gap(rate, attribute, least, merged=merged) for rate in rates]
     ratios = [ratio(rate, attribute, least, merged=merged) for rate in rates]
     made = [
@@ -138,11 +141,14 @@ def equalized_odds(
     return tuple(made)
 
 
-def _conditional(binary: Binary, positives: bool) -> Metric:
-    """TPR or FPR as sums over all items: (decided positive and of that kind, of that kind)."""
+def _conditional(binary: Binary, positives: bool, grouping: Grouping) -> Metric:
+    """TPR or FPR as sums over all items: (decided positive and of that kind, of that kind), 0 in too small groups."""
 
     def terms(columns: Columns) -> Floats:
-        kind = binary.truth(columns) == positives
+        code_N = grouping.coded(columns)[:, 0]
+        kind = (binary.truth(columns) == positives) & (code_N >= 0)
+        counts = np.bincount(code_N[kind], minlength=int(code_N.max(initial=0)) + 1)
+        kind &= counts[np.maximum(code_N, 0)] >= grouping.least
         return np.stack([binary.decision(columns) & kind, kind], axis=1).astype(np.float64)
 
     rate = decisions.tpr(binary) if positives else decisions.fpr(binary)

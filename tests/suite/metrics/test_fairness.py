@@ -216,6 +216,21 @@ def test_a_group_without_positives_is_not_zero_as_fairlearn_has_it() -> None:
     assert theirs.equalized_odds_difference(**inputs(c)) == pytest.approx(2 / 3)
 
 
+def test_three_positives_are_too_few_for_a_rate_that_needs_twenty() -> None:
+    """TPR 0.5 in a, 0.75 in b; c has 37 negatives and 3 positives, none of them found. FPR 0, 0 and 10 of 37."""
+    label = np.array([1] * 40 + [0] * 40 + [1] * 40 + [0] * 40 + [1] * 3 + [0] * 37)
+    predicted = np.array([1] * 20 + [0] * 60 + [1] * 30 + [0] * 50 + [0] * 3 + [1] * 10 + [0] * 27)
+    c = labelled(np.eye(2)[predicted], label)
+    c[SEX] = np.array(["a"] * 80 + ["b"] * 80 + ["c"] * 40)
+    found = {m.name: m for m in measure.scores(fairness.parity("sex", merged=True), c, seed=0)}
+    assert found["equal_opportunity_difference[sex]"].value == 0.25
+    assert found["equalized_odds_difference[sex]"].value == pytest.approx(10 / 37)  # of the FPR, for which c has enough
+    assert found["equalized_odds_difference_mean[sex]"].value == pytest.approx((0.25 + 10 / 37) / 2)
+    assert found["equalized_odds_difference[sex]"].low < 10 / 37 < found["equalized_odds_difference[sex]"].high
+    one = {m.name: m.value for m in measure.scores(fairness.parity("sex", least=1), c, seed=0)}
+    assert one["equalized_odds_difference[sex]"] == 0.75  # as fairlearn, which has no least number
+
+
 def test_names_that_mean_something_else_elsewhere() -> None:
     """On one data set: ours 0.4; AIF360's signed half sum is 0, as errors cancel; torchmetrics' EO is a TPR ratio."""
     torch = pytest.importorskip("torch")
