@@ -12,7 +12,9 @@ from suite.unit import Unit
 
 SAMPLE = 32  # items
 NOT_ASKED = "not asked for: hallmark run --activations"
-NO_SITES = "no ReLU or relative of it is computed by torch or ONNX Runtime; a quantised graph folds them into its rounding"
+NO_SITES = (
+    "no ReLU or relative of it is computed by torch or ONNX Runtime; a quantised graph folds them into its rounding"
+)
 
 
 def activations(seen: Observed, unit: Unit, child: Child, model: Any) -> Observed:
