@@ -247,3 +247,23 @@ def test_objects_of_any_number_are_the_same_objects(factor) -> None:
     np.testing.assert_array_equal(small.iou, large.iou)
     np.testing.assert_array_equal(small.true, np.bincount(reference.ravel())[1:])
     np.testing.assert_array_equal(large.predicted, np.bincount(prediction.ravel())[1:])
+
+
+PANOPTICA = {  # seed -> TP, FP, FN, RQ, SQ, PQ by panoptica 2.1.7 (naive matching above 0.5), which needs NumPy < 2.3
+    0: (5, 14, 15, 0.2564102564102564, 0.8015856844305121, 0.20553479087961848),
+    1: (4, 11, 5, 0.3333333333333333, 0.7105636299184686, 0.23685454330615618),
+    2: (7, 7, 11, 0.4375, 0.7188337187717183, 0.31448975196262674),
+    3: (12, 8, 9, 0.5853658536585366, 0.6207942214623317, 0.36339173939258435),
+}
+
+
+@pytest.mark.parametrize("seed", PANOPTICA)
+def test_matching_and_panoptic_quality_are_those_of_panoptica(seed) -> None:
+    rng = np.random.default_rng(seed)
+    one = ndimage.gaussian_filter(rng.standard_normal((24, 30, 28)), 2.0)
+    two = one + 0.35 * ndimage.gaussian_filter(rng.standard_normal((24, 30, 28)), 2.0)
+    outcome = match(overlaps(*(ndimage.label(field > 0.12)[0] for field in (one, two))), 0.5)
+    tp, fp, fn, rq, sq, pq = PANOPTICA[seed]
+    assert outcome.counts == (tp, fp, fn)
+    ours = (f1(tp, fp, fn), segmentation_quality(outcome.iou), panoptic_quality(outcome))
+    assert ours == pytest.approx((rq, sq, pq), rel=1e-12)

@@ -116,6 +116,23 @@ def test_the_formula_of_nnunet_and_medpy_for_dice() -> None:
         assert best == (1.0 if row == "both empty" else 0.0)
 
 
+def per_case_of_ubench(reference, prediction) -> tuple[float, float]:
+    """Dice and HD95 of U-Bench, FairSeg and TransUNet where a side is empty (``calculate_metric_percase``)."""
+    if prediction.any() and reference.any():
+        raise AssertionError("the rule is about empty sides only")
+    return (1, 0) if prediction.any() else (0, 0)
+
+
+def test_no_policy_pays_for_an_empty_side_as_ubench_does() -> None:
+    """There a made-up organ is perfect, a missed one has no distance, and an empty pair is a failure."""
+    for row, masks in ROWS.items():
+        theirs = per_case_of_ubench(*masks)
+        ours = {name: OURS[name, row][:2] for name in POLICIES}
+        assert theirs not in ours.values(), row
+    assert per_case_of_ubench(*ROWS["made up"]) == (1, 0)  # ours: Dice 0 and the worst distance
+    assert per_case_of_ubench(*ROWS["missed"])[1] == 0
+
+
 def test_a_case_that_is_not_empty_is_left_alone_and_all_are_counted() -> None:
     rows = [overlap_row(case_of(*pair, 2, SPACING)) for pair in [*ROWS.values(), cubes()]]
     predicted, true = (np.stack([row[name] for row in rows]) for name in ("predicted", "true"))
