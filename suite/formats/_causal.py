@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ def causal(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tuple[s
         stated = (f"storage only: {stored} weights are expanded to {observed} by this runtime",)
     verdict = check.choose(runtime, min(rows, vocabulary), context, model.config.to_dict())
     notes = (*notes, verdict.note, *stated)
+    runtime = replace(runtime, alone=verdict.alone)
     facts = Facts(observed, verdict.engine, context, vocabulary, tokenizer.bos_token_id, notes)
     return CausalModel(facts, tokenizer, runtime, verdict.shared, generator=caching(model))
 

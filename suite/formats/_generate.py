@@ -124,7 +124,7 @@ def cut(text: str, stops: Sequence[str]) -> str:
 
 def rows_for(runtime: Runtime) -> int:
     """Prompts in one batch."""
-    return _ROWS if runtime.tokens else 1
+    return _ROWS if runtime.tokens and not runtime.alone else 1
 
 
 def recomputing(runtime: Runtime) -> Generator:
