@@ -22,12 +22,8 @@ from suite.manifest import Inputs
 
 LOADER = LOADERS["gguf"]
 HAS_LLAMA = importlib.util.find_spec("llama_cpp") is not None
-RUNTIMES = [
-    "transformers",
-    pytest.param(
-        "llama.cpp", marks=pytest.mark.skipif(not HAS_LLAMA, reason="needs the extra llama-cpp, built from source")
-    ),
-]
+WITH_LLAMA = pytest.mark.skipif(not HAS_LLAMA, reason="needs the extra llama-cpp, which is built from source")
+RUNTIMES = ["transformers", pytest.param("llama.cpp", marks=WITH_LLAMA)]
 
 
 @pytest.fixture(scope="module")
