@@ -59,7 +59,7 @@ def choose(runtime: Runtime, vocabulary: int, context: int, config: Mapping[str,
         config: its configuration, searched for windows.
     """
     if _mixes(config):
-        return Verdict("plain", None, f"{_ALONE}: its int8 kernels look for outliers in the whole batch", alone=True)
+        return Verdict("plain", None, f"{_ALONE}: its activations are quantised on the fly", alone=True)
     if runtime.forward is None or context < _LONGEST // 2:
         return unshared(runtime, vocabulary, context)
     window, limit = _windows(config, context)
@@ -112,10 +112,19 @@ def _by_itself(moved: float, count: int) -> Verdict:
 
 
 def _mixes(config: Mapping[str, Any]) -> bool:
-    """LLM.int8() splits off columns of activations that exceed a threshold anywhere in the batch."""
+    """Whether activations are quantised on the fly, so that rounding of another batch can move them a whole step.
+
+    LLM.int8() also splits off columns of activations that exceed a threshold anywhere in the batch.
+    """
     found = config.get("quantization_config")
+    if not isinstance(found, Mapping):
+        return False
+    groups = found.get("config_groups")
+    rows = groups.values() if isinstance(groups, Mapping) else ()
     return (
-        isinstance(found, Mapping) and found.get("quant_method") == "bitsandbytes" and bool(found.get("load_in_8bit"))
+        (found.get("quant_method") == "bitsandbytes" and bool(found.get("load_in_8bit")))
+        or "DynamicActivation" in str(found.get("quant_type"))
+        or any(isinstance(row, Mapping) and bool(row.get("input_activations")) for row in rows)
     )
 
 

@@ -15,6 +15,7 @@ from suite.formats.base import Description, Signature
 
 _DTYPES = {"boolean": "bool", "f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 _FORBIDDEN = (b"<!DOCTYPE", b"<!ENTITY")
+_WHOLE = re.compile(r"^([iu])(\d+)$")
 _OPSET = re.compile(r"opset\d+")
 
 
@@ -75,11 +76,9 @@ class Graph:
                 shape = [int(size) for size in (data.get("shape") or "").split(",") if size.strip()]
                 numbers = [int(data.get(key, "0")) for key in ("offset", "size")]
             except ValueError:
-                raise InputError(
-                    f"{self.file.name}: the tensor {layer.get('name')!r} has no numbers for shape and place"
-                ) from None
-            if min([*shape, *numbers], default=0) < 0:
-                raise InputError(f"{self.file.name}: the tensor {layer.get('name')!r} has a negative size")
+                shape = numbers = [-1, -1]
+            if min([*shape, *numbers]) < 0:
+                raise InputError(f"{self.file.name}: the tensor {layer.get('name')!r} has no shape and place")
             found.append(Const(data.get("element_type", "?"), prod(shape), *numbers))
         return found
 
@@ -106,9 +105,7 @@ class Graph:
             if one.offset in seen or not one.size:
                 continue
             seen.add(one.offset)
-            dtype = _DTYPES.get(
-                one.dtype, re.sub(r"^([iu])(\d+)$", lambda m: f"{'u' * (m[1] == 'u')}int{m[2]}", one.dtype)
-            )
+            dtype = _DTYPES.get(one.dtype, _WHOLE.sub(r"\1nt\2", one.dtype).replace("unt", "uint"))
             dtypes[dtype] = dtypes.get(dtype, 0) + one.size
             parameters += one.elements
         return Description(parameters, sum(dtypes.values()), dtypes, self._signature(), context)
@@ -129,9 +126,7 @@ def model_file(weights: Path) -> Path:
         InputError: a file (whose digest would not cover the ``.bin``), none, or several.
     """
     if not weights.is_dir():
-        raise InputError(
-            f"{weights.name} must be the folder with the .xml and its .bin, so that the sha256 covers both"
-        )
+        raise InputError(f"{weights.name} must be the folder of the .xml and its .bin: the sha256 covers both")
     found = sorted(weights.glob("*.xml"))
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"

@@ -35,6 +35,8 @@ QUANTIZATIONS = {  # what transformers can load without fetching code: quant_met
     "hqq": "hqq",
     "aqlm": "aqlm",
 }
+EXTRAS = {"bitsandbytes": "bitsandbytes", "gptq": "gptq", "awq": "gptq"}
+"""Quantisations with an extra of their own."""
 CLASSES = {  # kind -> class of transformers
     "language": "AutoModelForCausalLM",
     "classification": "AutoModelForImageClassification",
@@ -142,8 +144,14 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
         module = QUANTIZATIONS[method]
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"{name}: quantisation {method!r} needs {module}, which is not installed: pip install {module}"
+                f"{name}: quantisation {method!r} needs {module}, which is not installed: pip install {_brings(method)}"
             )
+
+
+def _brings(method: str) -> str:
+    """What to install for a quantisation: an extra that was tried, else the distribution."""
+    extra = EXTRAS.get(method)
+    return f"'hallmark-bench[{extra}]'" if extra else QUANTIZATIONS[method].replace("_", "-")
 
 
 def _check_weights(folder: Path) -> None:

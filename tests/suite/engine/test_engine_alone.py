@@ -68,8 +68,21 @@ def test_alone_no_answer_depends_on_another() -> None:
         assert bool(max(gaps) == 0) == alone, "without it, they do"
 
 
-def test_llm_int8_is_known_by_its_configuration() -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"quant_method": "bitsandbytes", "load_in_8bit": True},
+        {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int8DynamicActivationInt8WeightConfig"}}},
+        {"quant_method": "compressed-tensors", "config_groups": {"g": {"input_activations": {"num_bits": 8}}}},
+    ],
+)
+def test_activations_quantised_on_the_fly_are_known_by_their_configuration(config: dict[str, Any]) -> None:
     good = runtime(build("llama"))
-    config = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
-    assert check.choose(good, VOCABULARY, CONTEXT, config).alone
+    assert check.choose(good, VOCABULARY, CONTEXT, {"quantization_config": config}).alone
+
+
+def test_quantised_weights_alone_are_not() -> None:
+    good = runtime(build("llama"))
+    group = {"quant_method": "compressed-tensors", "config_groups": {"g": {"input_activations": None}}}
+    assert not check.choose(good, VOCABULARY, CONTEXT, {"quantization_config": group}).alone
     assert not check.choose(good, VOCABULARY, CONTEXT, {"quantization_config": {"quant_method": "gptq"}}).alone
