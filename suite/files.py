@@ -167,9 +167,19 @@ def _name_refusal(file: Path) -> str | None:
     suffix = file.suffix.lower()
     if suffix in CODE_SUFFIXES or ".so." in file.name.lower():
         return f"code ({suffix}); {_WHY_CODE}"
+    if suffix == ".bin" and _is_openvino(file.with_suffix(".xml")):
+        return None  # raw tensors; what is inside is looked at as in any file
     if suffix in PICKLE_SUFFIXES:
         return f"{suffix} files are pickles; {_WHY_PICKLE}"
     return None
+
+
+def _is_openvino(graph: Path) -> bool:
+    """Whether a file is the graph of an OpenVINO IR, whose tensors lie in a ``.bin`` of the same name."""
+    if not graph.is_file():
+        return False
+    with graph.open("rb") as stream:
+        return re.match(rb"(<\?xml[^>]*\?>\s*)?<net\s", stream.read(_HEAD)) is not None
 
 
 def _content_refusal(file: Path) -> str | None:

@@ -13,7 +13,7 @@ from suite.manifest import FILE_NAME, Manifest
 FOLDER = Path("submissions")
 _HUB_PATTERNS = [
     *("*.safetensors", "*.json", "*.txt", "*.model"),
-    *("*.onnx", "*.onnx_data", "*.onnx.data", "*.pt2", "*.gguf"),
+    *("*.onnx", "*.onnx_data", "*.onnx.data", "*.pt2", "*.gguf", "*.tflite", "*.xml"),
 ]
 
 

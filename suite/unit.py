@@ -26,6 +26,7 @@ from suite.task import AnyTask
 SCORING_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
 LANGUAGE_PACKAGES = (
     *("torch", "transformers", "tokenizers", "lm_eval", "jinja2"),
+    "llama-cpp-python",
     *("bitsandbytes", "gptqmodel", "auto-round", "optimum", "hqq", "aqlm"),  # where a checkpoint is quantised by them
 )
 KIND_PACKAGES: Mapping[Kind, tuple[str, ...]] = {  # those that read or score its items, where they are installed

@@ -26,6 +26,7 @@ _NOISE = 4  # times what the plain path itself moves when its batches change
 _FRACTION = 0.1  # of what another context would change: in 16 bit, rounding must not hide a wrong one
 _REACH = 1024
 _LONGEST = 48  # tokens of the longest short request
+_ALONE = "engine plain, one request a forward"
 _COSTS = Costs(prefix=4, saved=1, branches=3, pack=32, tokens=160, cells=1 << 14)
 
 Request = tuple[Ints, int]
@@ -39,11 +40,13 @@ class Verdict:
         engine: ``tree``, ``kv`` or ``plain``.
         shared: scores requests; ``None`` for ``plain``.
         note: for the record: the largest difference seen, and the one allowed.
+        alone: answers depend on the batch, so that every request needs a forward of its own.
     """
 
     engine: str
     shared: Shared | None
     note: str
+    alone: bool = False
 
 
 def choose(runtime: Runtime, vocabulary: int, context: int, config: Mapping[str, Any]) -> Verdict:
@@ -55,13 +58,18 @@ def choose(runtime: Runtime, vocabulary: int, context: int, config: Mapping[str,
         context: the most tokens of one sequence.
         config: its configuration, searched for windows.
     """
+    if _mixes(config):
+        return Verdict("plain", None, f"{_ALONE}: its activations are quantised on the fly", alone=True)
     if runtime.forward is None or context < _LONGEST // 2:
-        return Verdict("plain", None, "engine plain: nothing can be shared")
+        return unshared(runtime, vocabulary, context)
     window, limit = _windows(config, context)
     calls = list(_calls(vocabulary, context, window))
     requests = [request for call in calls for request in call]
     expected = _alone(Plain(runtime, vocabulary), requests)
-    allowed = _allowed(runtime, vocabulary, requests, expected)
+    moved = _gap(_sums(Plain(runtime, vocabulary), [requests]), expected)
+    allowed, rounding = _allowed(runtime, vocabulary, requests, expected, moved)
+    if moved > rounding:
+        return _by_itself(moved, len(requests))
     seen = [f"no tree for a window of {window} tokens"] if window else []
     modes: tuple[Mode, ...] = ("kv",) if window else ("tree", "kv")
     for mode in modes:
@@ -76,6 +84,48 @@ def choose(runtime: Runtime, vocabulary: int, context: int, config: Mapping[str,
             beyond = "" if limit is None else f"; plain beyond {limit} tokens"
             return Verdict(mode, Shared(runtime, vocabulary, mode, limit, allowed), note + beyond)
     return Verdict("plain", None, f"engine plain: {_seen(seen, requests, allowed)}")
+
+
+def unshared(runtime: Runtime, vocabulary: int, context: int) -> Verdict:
+    """The plain path of a runtime without masks and caches: in batches, unless answers depend on them.
+
+    Args:
+        runtime: the model.
+        vocabulary: ids that it knows.
+        context: the most tokens of one sequence.
+    """
+    requests = [request for call in _calls(vocabulary, context, 0) for request in call]
+    requests = [request for request in requests if len(request[0]) <= context + 1]
+    if not requests:
+        return Verdict("plain", None, "engine plain: its context is too short to try batches")
+    expected = _alone(Plain(runtime, vocabulary), requests)
+    moved = _gap(_sums(Plain(runtime, vocabulary), [requests]), expected)
+    rounding = _allowed(runtime, vocabulary, requests, expected, moved)[1]
+    if moved > rounding:
+        return _by_itself(moved, len(requests))
+    return Verdict("plain", None, f"engine plain: batches move answers by {moved:.1e} on {len(requests)} requests")
+
+
+def _by_itself(moved: float, count: int) -> Verdict:
+    said = f"{_ALONE}: batches move its answers by {moved:.1e} nats on {count} requests"
+    return Verdict("plain", None, said, alone=True)
+
+
+def _mixes(config: Mapping[str, Any]) -> bool:
+    """Whether activations are quantised on the fly, so that rounding of another batch can move them a whole step.
+
+    LLM.int8() also splits off columns of activations that exceed a threshold anywhere in the batch.
+    """
+    found = config.get("quantization_config")
+    if not isinstance(found, Mapping):
+        return False
+    groups = found.get("config_groups")
+    rows = groups.values() if isinstance(groups, Mapping) else ()
+    return (
+        (found.get("quant_method") == "bitsandbytes" and bool(found.get("load_in_8bit")))
+        or "DynamicActivation" in str(found.get("quant_type"))
+        or any(isinstance(row, Mapping) and bool(row.get("input_activations")) for row in rows)
+    )
 
 
 def _seen(seen: list[str], requests: list[Request], allowed: float) -> str:
@@ -145,20 +195,23 @@ def _gap(found: Float, expected: Float) -> float:
     return float(np.abs(found - expected).max())
 
 
-def _allowed(runtime: Runtime, vocabulary: int, requests: list[Request], expected: Float) -> float:
-    """The largest difference that is rounding.
+def _allowed(
+    runtime: Runtime, vocabulary: int, requests: list[Request], expected: Float, moved: float
+) -> tuple[float, float]:
+    """The largest difference that may come of sharing, and the largest that may come of batches, if both are rounding.
 
-    In float32 that is `TOLERANCE`, or more if the plain path itself moves more between batch sizes (as it does with
-    activations that are quantised on the fly); in 16 bit also a fraction of what the dtype resolves.
+    In float32 the first is `TOLERANCE`, or more if the plain path itself moves more between batch sizes; in 16 bit also
+    a fraction of what the dtype resolves. What moves more than the second quantises its activations by the batch.
     """
     plain = Plain(runtime, vocabulary)
-    allowed = max(TOLERANCE, _NOISE * _gap(_sums(plain, [requests]), expected))
+    allowed = max(TOLERANCE, _NOISE * moved)
     rounding = _rounding(runtime)
     if not rounding:
-        return allowed
+        return allowed, _NOISE * TOLERANCE
     others = [(np.concatenate([ids_T[:-tail][::-1], ids_T[-tail:]]), tail) for ids_T, tail in requests]
     changed = float(np.abs(_sums(plain, [others]) - expected).mean())
-    return max(TOLERANCE, min(_FRACTION * changed, max(allowed, rounding * float(np.abs(expected).mean()))))
+    size, most = rounding * float(np.abs(expected).mean()), _FRACTION * changed
+    return max(TOLERANCE, min(most, max(allowed, size))), max(TOLERANCE, min(most, _NOISE * size))
 
 
 def _rounding(runtime: Runtime) -> float:

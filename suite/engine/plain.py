@@ -44,6 +44,9 @@ class Plain:
 
     def _batches(self, sequences: Sequence[Ints]) -> Iterator[list[int]]:
         """Indices of sequences of similar length, longest first, that fit one forward."""
+        if self.runtime.alone:
+            yield from ([i] for i in range(len(sequences)) if len(sequences[i]) >= _MIN_SCORED)
+            return
         budget = max(self.tokens, self.runtime.tokens)
         if self.runtime.width:
             budget = min(budget, rows_at_once(self.runtime.width, self.logits_bytes))

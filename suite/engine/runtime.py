@@ -41,6 +41,7 @@ class Runtime:
         width: V if `body` gives logits already, so that batches stay small; 0 otherwise.
         forward: `body` with masks and caches; ``None`` if the runtime has no such thing.
         tokens: of one forward, more than a processor likes, if the device is another; 0: it is a processor.
+        alone: answers depend on what else is in the forward, so every sequence gets one of its own.
     """
 
     body: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
@@ -48,6 +49,7 @@ class Runtime:
     width: int = 0
     forward: Forward | None = None
     tokens: int = 0
+    alone: bool = False
 
 
 def transformers_forward(module: Any, field: str, device: Any, dtype: Any) -> Forward:

@@ -13,16 +13,21 @@ from suite.errors import InputError
 from suite.formats.base import Adjustable, Based, Description, Loader, Place, Point, Signature
 from suite.formats.ensemble import Ensemble
 from suite.formats.fake import Fake
+from suite.formats.gguf_format import Gguf
 from suite.formats.hf import Transformers
 from suite.formats.layout import ChannelsLast
 from suite.formats.onnx_format import Onnx
+from suite.formats.openvino_format import OpenVino
 from suite.formats.peft_format import Peft
 from suite.formats.predictions import Predictions
 from suite.formats.tflite import TFLite
 from suite.formats.torch_export import TorchExport
 from suite.manifest import Inputs
 
-_ALL: tuple[Loader, ...] = (Transformers(), Peft(), Onnx(), TorchExport(), TFLite(), Predictions(), Fake())
+_ALL: tuple[Loader, ...] = (
+    *(Transformers(), Peft(), Gguf(), Onnx(), OpenVino(), TorchExport(), TFLite()),
+    *(Predictions(), Fake()),
+)
 _LABELS = ("predictions", "fake")  # nothing is set: an operating point only says what was
 
 LOADERS: dict[str, Loader] = {loader.name: loader for loader in _ALL}

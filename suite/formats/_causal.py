@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,12 @@ _PROBE_TOKENS = 8
 _CUDA_TOKENS = 16384  # of one forward
 
 
-def causal(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tuple[str, ...] = ()) -> CausalModel:
+def causal(model: Any, tokens: Path | Any, inputs: Inputs, stored: str, notes: tuple[str, ...] = ()) -> CausalModel:
     """A model of transformers as the harness asks it.
 
     Args:
         model: loaded, in evaluation mode.
-        folder: with the tokenizer.
+        tokens: the tokenizer, or its folder.
         inputs: the manifest's input section.
         stored: the dtype that holds most bytes of the files.
         notes: for the record.
@@ -41,14 +42,14 @@ def causal(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tuple[s
         InputError: the manifest asks for more context than the model has.
         UnitError: it fails on its first tokens, or the tokenizer does not fit.
     """
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(tokens) if isinstance(tokens, Path) else tokens
     context = context_of(inputs, positions(model.config.to_dict()))
     try:
         runtime, vocabulary = parted(model)
     except HallmarkError:
         raise
     except Exception as error:
-        raise UnitError(f"{folder.name} fails on its first tokens: {type(error).__name__}: {one_line(error)}") from None
+        raise UnitError(f"the model fails on its first tokens: {type(error).__name__}: {one_line(error)}") from None
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > min(rows, vocabulary) and max(tokenizer.get_vocab().values()) >= min(rows, vocabulary):
         raise UnitError(
@@ -61,6 +62,7 @@ def causal(model: Any, folder: Path, inputs: Inputs, stored: str, notes: tuple[s
         stated = (f"storage only: {stored} weights are expanded to {observed} by this runtime",)
     verdict = check.choose(runtime, min(rows, vocabulary), context, model.config.to_dict())
     notes = (*notes, verdict.note, *stated)
+    runtime = replace(runtime, alone=verdict.alone)
     facts = Facts(observed, verdict.engine, context, vocabulary, tokenizer.bos_token_id, notes)
     return CausalModel(facts, tokenizer, runtime, verdict.shared, generator=caching(model))
 

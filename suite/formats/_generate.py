@@ -24,7 +24,9 @@ _BYTES_A_CHARACTER = 4
 _SPARE = 8
 
 
-class _NotANumberError(Exception):
+class NotANumberError(Exception):
+    """Logits of a row that are no numbers."""
+
     def __init__(self, row: int) -> None:
         super().__init__(row)
         self.row = row
@@ -68,7 +70,7 @@ class Writer:
             rows = [prompts[i][-(self.context - limits[i]) :] for i in batch]
             try:
                 written = self._continue(rows, stops[batch[0]], limits[batch[0]])
-            except _NotANumberError as error:
+            except NotANumberError as error:
                 raise AnswerError("the model's logits are not numbers while it writes", batch[error.row]) from None
             for i, new in zip(batch, written, strict=True):
                 texts[i] = cut(self.tokenizer.decode(new, skip_special_tokens=True), self._all(stops[i]))
@@ -124,7 +126,7 @@ def cut(text: str, stops: Sequence[str]) -> str:
 
 def rows_for(runtime: Runtime) -> int:
     """Prompts in one batch."""
-    return _ROWS if runtime.tokens else 1
+    return _ROWS if runtime.tokens and not runtime.alone else 1
 
 
 def recomputing(runtime: Runtime) -> Generator:
@@ -142,7 +144,7 @@ def recomputing(runtime: Runtime) -> Generator:
                 features_TD = runtime.body(ids_T[None], None)[0]
                 logits_V = runtime.head(features_TD[-1:]).float()[0]
                 if bool(torch.isnan(logits_V).any()):
-                    raise _NotANumberError(len(answers))
+                    raise NotANumberError(len(answers))
                 new.append(int(logits_V.argmax()))
                 ids_T = torch.cat([ids_T, torch.tensor(new[-1:])])  # noqa: PLW2901
             answers.append(new)
@@ -175,7 +177,7 @@ def caching(model: Any) -> Generator:
             def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
                 bad_B = torch.isnan(scores).any(dim=1)
                 if bool(bad_B.any()):
-                    raise _NotANumberError(int(bad_B.nonzero()[0, 0]))
+                    raise NotANumberError(int(bad_B.nonzero()[0, 0]))
                 return scores
 
         out_BT = model.generate(

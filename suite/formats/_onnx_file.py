@@ -61,6 +61,17 @@ def findings(weights: Path) -> list[str]:
     return found
 
 
+def input_names(weights: Path) -> list[str]:
+    """What the graph must be given.
+
+    Raises:
+        InputError: not an ONNX file.
+    """
+    model = _parse(model_file(weights))
+    stored = {tensor.name for tensor in model.graph.initializer}
+    return [value.name for value in model.graph.input if value.name not in stored]
+
+
 def describe(weights: Path) -> Description:
     """Stored tensors by dtype, and the shapes of the first input and output.
 

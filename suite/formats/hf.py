@@ -17,7 +17,7 @@ from suite.formats._causal import causal
 from suite.formats._errors import one_line
 from suite.formats._tokenizer import check_tokenizer, config_context
 from suite.formats._torch import observed_dtype, torch_device
-from suite.formats.base import Description, Place
+from suite.formats.base import Description, Loader, Place, Point
 from suite.manifest import KINDS, Inputs, Kind
 from suite.model import Array, Facts, Model
 
@@ -35,6 +35,8 @@ QUANTIZATIONS = {  # what transformers can load without fetching code: quant_met
     "hqq": "hqq",
     "aqlm": "aqlm",
 }
+EXTRAS = {"bitsandbytes": "bitsandbytes", "gptq": "gptq", "awq": "gptq"}
+"""Quantisations with an extra of their own."""
 CLASSES = {  # kind -> class of transformers
     "language": "AutoModelForCausalLM",
     "classification": "AutoModelForImageClassification",
@@ -52,10 +54,20 @@ class Transformers:
     extra: str | None = None
     gradients = True
 
+    def __init__(self, layers: int | None = None) -> None:
+        self._layers = layers
+
+    def at(self, point: Point) -> Loader:
+        """``{"exit": K}``: an early exit after the first K layers, through the last norm and head (as LayerSkip)."""
+        layers = point.get("exit")
+        if set(point) != {"exit"} or not isinstance(layers, int) or isinstance(layers, bool) or layers < 1:
+            raise InputError(f"operating_point = {dict(point)}; format transformers takes {{exit = K}}, K from 1")
+        return Transformers(layers)
+
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the folder: files missing or cut off, code asked for, or a tokenizer that does not fit."""
         found = []
-        for step in (_check_config, _check_weights, _check_text):
+        for step in (_check_config, _check_weights, _check_text, self._check_exit):
             try:
                 step(weights)
             except InputError as error:
@@ -63,6 +75,15 @@ class Transformers:
             if found and step is _check_config:
                 break
         return found
+
+    def _check_exit(self, weights: Path) -> None:
+        if self._layers is None:
+            return
+        config = _safetensors.read_json(weights / "config.json")
+        has = config.get("num_hidden_layers", config.get("n_layer"))
+        if not isinstance(has, int) or self._layers >= has:
+            said = f"it has {has} layers" if isinstance(has, int) else "its config.json states no num_hidden_layers"
+            raise InputError(f"operating_point.exit = {self._layers}, but {said}; an exit lies before the last one")
 
     def describe(self, weights: Path) -> Description:
         """Tensors as the safetensors headers state them."""
@@ -80,7 +101,7 @@ class Transformers:
             raise InputError(finding)
         device = torch_device(place)
         masked = kind == "language" and _masked.is_masked(weights)
-        model, notes = pretrained(weights, _masked.CLASS if masked else CLASSES[kind])
+        model, notes = pretrained(weights, _masked.CLASS if masked else CLASSES[kind], self._layers)
         model = model.to(device).eval()
         stored = self.describe(weights).dtype
         if masked:
@@ -123,8 +144,14 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
         module = QUANTIZATIONS[method]
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"{name}: quantisation {method!r} needs {module}, which is not installed: pip install {module}"
+                f"{name}: quantisation {method!r} needs {module}, which is not installed: pip install {_brings(method)}"
             )
+
+
+def _brings(method: str) -> str:
+    """What to install for a quantisation: an extra that was tried, else the distribution."""
+    extra = EXTRAS.get(method)
+    return f"'hallmark-bench[{extra}]'" if extra else QUANTIZATIONS[method].replace("_", "-")
 
 
 def _check_weights(folder: Path) -> None:
@@ -145,13 +172,14 @@ def _check_text(folder: Path) -> None:
         check_tokenizer(folder, size if isinstance(size, int) else None)
 
 
-def pretrained(folder: Path, class_name: str) -> tuple[Any, tuple[str, ...]]:
-    """The model, and notes on weights that it did not use."""
+def pretrained(folder: Path, class_name: str, layers: int | None = None) -> tuple[Any, tuple[str, ...]]:
+    """The model, cut after so many layers if at all, and notes on weights that it did not use."""
     import transformers
 
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
+        config = {} if layers is None else {"config": _cut(folder, layers)}
         model, info = getattr(transformers, class_name).from_pretrained(
             folder,
             dtype="auto",
@@ -159,6 +187,7 @@ def pretrained(folder: Path, class_name: str) -> tuple[Any, tuple[str, ...]]:
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            **config,
         )
     except Exception as error:
         said = f"transformers {transformers.__version__} cannot load {folder.name}: {one_line(error)}"
@@ -170,6 +199,17 @@ def pretrained(folder: Path, class_name: str) -> tuple[Any, tuple[str, ...]]:
         )
     unused = sorted(info["unexpected_keys"])
     return model, (f"{len(unused)} stored tensors are not used, e.g. {unused[0]}",) if unused else ()
+
+
+def _cut(folder: Path, layers: int) -> Any:
+    """The configuration of a model's first layers."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+    return config
 
 
 def _vision_gradable(model: Any, upsample: bool) -> Gradable:

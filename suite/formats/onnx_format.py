@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from suite.errors import InputError, UnitError
 from suite.formats import _activations, _onnx_file, _vision
 from suite.formats._errors import one_line
-from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer
-from suite.formats.base import Description, Place
+from suite.formats._onnx_language import language
+from suite.formats.base import Description, Loader, Place, Point
 from suite.manifest import KINDS, Inputs, Kind
 from suite.model import Array, Facts, Model
 
-if TYPE_CHECKING:
-    import torch
-
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_SETTINGS = {**_TYPES, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
 
 
 class Onnx:
@@ -32,10 +30,24 @@ class Onnx:
     extra: str | None = None
     gradients = False
 
+    def __init__(self, point: Point | None = None) -> None:
+        self._point = dict(point or {})
+
+    def at(self, point: Point) -> Loader:
+        """Every setting is fed to the graph's input of that name, which holds one number."""
+        return Onnx(point)
+
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the file: not ONNX, operators from elsewhere, or external data outside the folder."""
         try:
-            return _onnx_file.findings(weights)
+            found = _onnx_file.findings(weights)
+            names = _onnx_file.input_names(weights)
+            strange = [name for name in self._point if name not in names]
+            if strange:
+                found.append(
+                    f"operating_point.{strange[0]}: the graph's inputs are {', '.join(names)}; name one of them"
+                )
+            return found
         except InputError as error:
             return [str(error)]
 
@@ -54,19 +66,17 @@ class Onnx:
             raise InputError(finding)
         session = _session(_onnx_file.model_file(weights), place)
         facts = Facts(self.describe(weights).dtype)
+        settings = _settings(session, self._point)
         if kind == "language":
             import torch
 
             torch.set_num_threads(place.threads)  # of the softmax; the graph has its own
-            return _language(session, weights, inputs, facts)
-        first = session.get_inputs()[0]
-        if first.type not in _TYPES or len(session.get_inputs()) != 1:
-            raise UnitError(f"{weights.name} needs {len(session.get_inputs())} inputs, the first {first.type}; "
-                            "expected one float tensor")  # fmt: skip
+            return language(session, weights, inputs, facts, settings)
+        first = _only(session, settings, weights.name)
         batch = first.shape[0] if first.shape and isinstance(first.shape[0], int) else None
 
         def forward(array: NDArray[np.float32]) -> Array:
-            return _run(session, {first.name: array.astype(_TYPES[first.type], copy=False)})
+            return _run(session, {first.name: array.astype(_TYPES[first.type], copy=False), **settings})
 
         return _vision.network(kind, forward, inputs, facts, batch)
 
@@ -87,6 +97,31 @@ def _session(file: Path, place: Place) -> Any:
         raise UnitError(f"ONNX Runtime {onnxruntime.__version__} cannot load {file.name}: {one_line(error)}") from None
 
 
+def _settings(session: Any, point: Point) -> dict[str, Array]:
+    """The operating point as the graph takes it."""
+    found: dict[str, Array] = {}
+    for value in session.get_inputs():
+        if value.name not in point:
+            continue
+        given = point[value.name]
+        if value.type not in _SETTINGS or isinstance(given, str) or any(size != 1 for size in value.shape):
+            raise UnitError(
+                f"operating_point.{value.name} = {given!r}, but that input is {value.type} {list(value.shape)}; "
+                "a setting is one number"
+            )
+        found[value.name] = np.full(value.shape, given, dtype=_SETTINGS[value.type])
+    return found
+
+
+def _only(session: Any, settings: dict[str, Array], name: str) -> Any:
+    """The one input of a network that is not a setting."""
+    values = [value for value in session.get_inputs() if value.name not in settings]
+    if len(values) == 1 and values[0].type in _TYPES:
+        return values[0]
+    said = ", ".join(f"{value.name} {value.type}" for value in values)
+    raise UnitError(f"{name} takes {said}; expected one float tensor (settings go into operating_point)")
+
+
 def _run(session: Any, feed: dict[str, Array]) -> Array:
     """The first output."""
     _activations.see_graph(session, feed)
@@ -96,29 +131,3 @@ def _run(session: Any, feed: dict[str, Array]) -> Array:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in feed.items())
         raise UnitError(f"the graph fails on {shapes}: {one_line(error)}") from None
     return output
-
-
-def _language(session: Any, weights: Path, inputs: Inputs, facts: Facts) -> Model:
-    """A causal model from a graph input_ids (, attention_mask, position_ids) -> logits."""
-    import torch
-
-    from suite.formats._language import CausalModel, Runtime
-
-    if not weights.is_dir():
-        raise InputError(f"{weights.name}: a language model needs its tokenizer beside it; make weights the folder")
-    names = [value.name for value in session.get_inputs()]
-    if "input_ids" not in names or not set(names) <= {"input_ids", "attention_mask", "position_ids"}:
-        raise UnitError(f"the graph's inputs are {', '.join(names)}; expected input_ids, attention_mask, position_ids")
-    context = context_of(inputs, config_context(weights))
-
-    def body(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        mask = torch.ones_like(ids_BT) if mask_BT is None else mask_BT
-        positions = torch.arange(ids_BT.shape[1]).expand_as(ids_BT)
-        feed = {"input_ids": ids_BT, "attention_mask": mask, "position_ids": positions}
-        return torch.from_numpy(_run(session, {name: feed[name].contiguous().numpy() for name in names}))
-
-    vocabulary = int(body(torch.zeros((1, 2), dtype=torch.int64), None).shape[-1])
-    check_tokenizer(weights, vocabulary)
-    tokenizer = load_tokenizer(weights)
-    facts = Facts(facts.dtype, "plain", context, vocabulary, tokenizer.bos_token_id)
-    return CausalModel(facts, tokenizer, Runtime(body, lambda rows: rows, width=vocabulary))

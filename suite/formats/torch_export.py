@@ -15,7 +15,7 @@ from suite.formats import _vision
 from suite.formats._errors import one_line
 from suite.formats._pt2 import Archive
 from suite.formats._torch import observed_dtype, torch_device
-from suite.formats.base import Description, Place
+from suite.formats.base import Description, Loader, Place, Point
 from suite.manifest import Inputs, Kind
 from suite.model import Array, Facts, Model
 
@@ -37,6 +37,13 @@ class TorchExport:
     packages: tuple[str, ...] = ("torch", "numpy")
     extra: str | None = None
     gradients = True
+
+    def __init__(self, point: Point | None = None) -> None:
+        self._point = dict(point or {})
+
+    def at(self, point: Point) -> Loader:
+        """Every setting is fed to the program's input of that name, a tensor of one number."""
+        return TorchExport(point)
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the archive: cut off, pickled weights, compiled code, or text that torch would execute."""
@@ -70,7 +77,7 @@ class TorchExport:
             raise InputError(finding)
         device = torch_device(place)
         try:
-            module = _module(archive, device)
+            module = _module(archive, device, self._point)
         except HallmarkError:
             raise
         except Exception as error:
@@ -100,8 +107,8 @@ class TorchExport:
         return _vision.with_gradients(model, gradable, device)
 
 
-def _module(archive: Archive, device: str) -> Any:
-    """The callable graph, on `device`."""
+def _module(archive: Archive, device: str, point: Point) -> Any:
+    """The callable graph of its first input, on `device`, its other inputs set to the operating point."""
     import torch
     from torch.export.passes import move_to_device_pass
 
@@ -111,6 +118,42 @@ def _module(archive: Archive, device: str) -> Any:
         program = torch.export.load(clean)
     if device != "cpu":
         program = move_to_device_pass(program, device)
-    if "check_guards" in inspect.signature(program.module).parameters:
-        return program.module(check_guards=False)
-    return program.module()
+    guards = {"check_guards": False} if "check_guards" in inspect.signature(program.module).parameters else {}
+    return _set(program.module(**guards), program, point, device)
+
+
+def _set(module: Any, program: Any, point: Point, device: str) -> Any:
+    """The program as a module of one input.
+
+    Raises:
+        InputError: a setting that the program has no input for, an input without a setting, or not one number.
+    """
+    import torch
+    from torch.utils._pytree import tree_unflatten
+
+    made = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    names = [str(name) for name in program.graph_signature.user_inputs]
+    if len(names) == 1 and not point:
+        return module
+    if set(names[1:]) != set(point):
+        raise InputError(
+            f"its inputs beside the first are {', '.join(names[1:]) or 'none'}, operating_point sets "
+            f"{', '.join(point) or 'none'}; set each of them"
+        )
+    settings = []
+    for name in names[1:]:
+        value = made.get(name)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1 or isinstance(point[name], str):
+            raise InputError(f"operating_point.{name} = {point[name]!r}, but that input is no tensor of one number")
+        settings.append(torch.full(tuple(value.shape), point[name], dtype=value.dtype, device=device))  # type: ignore[arg-type]
+
+    class OnePoint(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.whole = module
+
+        def forward(self, pixels: torch.Tensor) -> Any:
+            given, named = tree_unflatten([pixels, *settings], program.call_spec.in_spec)
+            return self.whole(*given, **named)
+
+    return OnePoint()

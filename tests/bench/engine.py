@@ -115,12 +115,12 @@ class _Ours:
         import shapes
 
         from suite.engine import check
+        from suite.formats._causal import parted
         from suite.formats._language import CausalModel
-        from suite.formats.hf import _split
         from suite.model import Facts
 
         self.shape = shape
-        runtime, vocabulary = _split(model)
+        runtime, vocabulary = parted(model)
         verdict = check.choose(runtime, vocabulary, shapes.CONTEXT, model.config.to_dict())
         facts = Facts("float32", verdict.engine, shapes.CONTEXT, vocabulary, 1, (verdict.note,))
         self._lm = CausalModel(facts, None, runtime, verdict.shared)

@@ -16,10 +16,10 @@ def _warm() -> None:
         from lm_eval.models.huggingface import HFLM
 
         from suite.engine import check
-        from suite.formats.hf import _split
+        from suite.formats._causal import parted
 
         tiny = shapes.model(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
-        check.choose(*_split(tiny), shapes.CONTEXT, tiny.config.to_dict())
+        check.choose(*parted(tiny), shapes.CONTEXT, tiny.config.to_dict())
         theirs = HFLM(pretrained=tiny, tokenizer=shapes.tokenizer(), batch_size=1, max_length=shapes.CONTEXT)
         theirs._loglikelihood_tokens([(None, [1, 2], [3])], disable_tqdm=True)
 

@@ -23,6 +23,8 @@ from format_samples import (
     save_pt2,
     save_vision,
 )
+from gguf_samples import save_gguf
+from openvino_samples import save_openvinos
 from peft_samples import save_adapter
 from tflite_samples import save_tflites
 
@@ -31,6 +33,8 @@ from suite.model import Array
 
 EXTRAS: dict[str, Callable[[Path, dict[str, Net]], object]] = {
     "ai_edge_litert": save_tflites,
+    "gguf": lambda folder, _: save_gguf(folder / "llama", folder / "gguf"),
+    "openvino": lambda folder, _: save_openvinos(folder),
     "peft": lambda folder, _: save_adapter(folder / "llama", folder / "adapter"),
 }
 """Module of an extra -> what saves its models beside the others, from the same networks."""
@@ -84,6 +88,10 @@ def samples(made: Path) -> list[Sample]:
         Sample("torch-export", "segmentation", made / "segmentation.pt2", image, "float32"),
         Sample("tflite", "classification", made / "classification.tflite", last, "float32"),
         Sample("tflite", "segmentation", made / "segmentation.tflite", last, "float32"),
+        Sample("gguf", "language", made / "gguf", plain, "float32"),
+        Sample("openvino", "language", made / "openvino-llama", plain, "float32"),
+        Sample("openvino", "classification", made / "openvino-classification", image, "float32"),
+        Sample("openvino", "segmentation", made / "openvino-segmentation", image, "float32"),
         Sample("peft", "language", made / "adapter", plain, "float32", made / "llama"),
         Sample("fake", "language", made / "fake.json", plain, "none"),
     ]
