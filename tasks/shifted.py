@@ -24,7 +24,7 @@ _SMALL_KINDS = ("gaussian_noise", "impulse_noise", "gaussian_blur", "contrast", 
 _SMALL_SEVERITIES = (1, 3, 5)
 
 
-def _metrics(variants: tuple[Variant, ...]) -> tuple[Metric, ...]:
+def corruption_metrics(variants: tuple[Variant, ...]) -> tuple[Metric, ...]:
     """Accuracy of every variant and kind; calibration on average."""
     names = tuple(variant.name for variant in variants)
     kinds = tuple(dict.fromkeys(variant.groups["corruption"] for variant in variants))
@@ -51,7 +51,7 @@ def _corrupted(task: AnyTask, kinds: tuple[str, ...], severities: tuple[int, ...
         title=f"{task.title}: {len(kinds)} corruptions at {len(severities)} severities",
         version="1",
         changes="cifar10c-1",
-        metrics=_metrics(variants),
+        metrics=corruption_metrics(variants),
         primary=f"mean_accuracy[{ATTRIBUTE}]",
         describe=image_statistics,
         packages=("scikit-image", "pillow"),

@@ -16,7 +16,7 @@ from suite.manifest import Inputs, Manifest
 from suite.metrics.base import Metric
 from suite.metrics.shift import robust_accuracy
 from suite.model import Classifier, Signature
-from suite.task import Example, Row
+from suite.task import AnyTask, Example, Row
 from tasks.classification import PREDICTIONS, Classification
 from tasks.metric_sets import Measured, classification_metrics, shifted
 from tasks.own.items import Description, Items, classes_of, digest, listed, reader
@@ -77,6 +77,10 @@ class OwnClassification(Classification):
             read=reader(description),
         )
         self.framed = dataclasses.replace(self.framed, metrics=(*self.framed.metrics, *self._by_group()))
+
+    def read(self, given: Any) -> Any:
+        """An item's input as an array; an array as it is."""
+        return self._read(given)
 
     def _by_group(self) -> Iterator[Metric]:
         """The declared metrics that are to be taken by group too.
@@ -185,7 +189,7 @@ class OwnClassification(Classification):
         ]
 
 
-def task(description: Description, folder: Path) -> OwnClassification:
+def task(description: Description, folder: Path) -> AnyTask:
     """The task on the files under a folder.
 
     Raises:
@@ -200,10 +204,16 @@ def task(description: Description, folder: Path) -> OwnClassification:
     pinned = getattr(description, "sha256", None)
     if pinned:
         check(made.data_sha256(), pinned, f"data set {description.name!r}")
-    return made
+    return _shown(made, description)
 
 
-def restored(description: Description, facts: Mapping[str, Any]) -> OwnClassification:
+def _shown(made: OwnClassification, description: Description) -> AnyTask:
+    from tasks.own.corrupted import with_corruptions  # which is a task of this one
+
+    return with_corruptions(made, description)
+
+
+def restored(description: Description, facts: Mapping[str, Any]) -> AnyTask:
     """The task without its files, from what `OwnClassification.description` kept.
 
     Raises:
@@ -217,7 +227,8 @@ def restored(description: Description, facts: Mapping[str, Any]) -> OwnClassific
     def absent() -> Items:
         raise InputError(f"the data of {description.name!r} are not at hand: give --data and its TOML file")
 
-    return OwnClassification(description, kept.classes, absent, lambda: kept.data_sha256, kept.variants)
+    made = OwnClassification(description, kept.classes, absent, lambda: kept.data_sha256, kept.variants)
+    return _shown(made, description)
 
 
 def _protocol(description: Description) -> str:

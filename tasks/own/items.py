@@ -61,6 +61,10 @@ class Description(Common):
     """A screen with few positives: logAUC, enrichment, BEDROC."""
     novelty: str | None = None
     """The label of items of none of the classes."""
+    corruptions: tuple[str, ...] = ()
+    """Kinds of CIFAR-10-C to show every image under as well: gaussian_noise, jpeg_compression, occlusion ..."""
+    severities: tuple[int, ...] = (1, 3, 5)
+    """How severe, 1 to 5; each kind at each of them."""
     by_group: tuple[str, ...] = ()
     """Further metrics to report by group, as records name them: auroc, brier, f1, ece_equalmass ..."""
     metadata: tuple[str, ...] = ()
@@ -159,7 +163,8 @@ def reader(description: Description) -> Any:
     """How the input of an item becomes an array."""
     if description.images is None:
         return _as_it_is
-    return partial(photograph, resize=description.resize, crop=description.crop, grey=True)
+    read = partial(photograph, resize=description.resize, crop=description.crop, grey=True)
+    return lambda given: given if isinstance(given, np.ndarray) else read(given)
 
 
 def digest(items: Items, folder: Path, description: Description) -> str:

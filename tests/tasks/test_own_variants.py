@@ -188,3 +188,37 @@ def test_pictures_are_described_by_what_they_look_like(
     table = pq.read_table(path)
     assert table.column("stat.mean").to_pylist() == pytest.approx([0, 0, 1 / 255, 1 / 255])
     assert table.column("stat.sharpness").to_pylist() == [0.0] * 4
+
+
+def test_own_images_are_shown_under_corruptions_too(
+    tmp_path: Path, hallmark: Hallmark, fake: Callable[..., Path]
+) -> None:
+    """The oracle knows the class by the first pixel, which strong noise changes."""
+    from PIL import Image
+
+    rows = ["id,site"]
+    for i in range(40):
+        path = tmp_path / "images" / "ab"[i % 2] / f"{i:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16), i % 2, dtype=np.uint8)).save(path)
+        rows.append(f"{'ab'[i % 2]}/{i:02d}.png,{'AB'[i // 2 % 2]}")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    head = 'name = "mine"\nkind = "classification"\nimages = "images"\ntable = "t.csv"\ngroups = ["site"]\n'
+    (tmp_path / "d.toml").write_text(head + 'corruptions = ["gaussian_noise", "contrast"]\nseverities = [5]\n')
+    model = fake("m", {"fake": "oracle", "classes": 2, "confidence": 0.9}, inputs={"shape": [1, 16, 16], "classes": 2})
+    ran = hallmark("run", model, "--data", "d.toml", "--json")
+    made = found(ran)
+    assert ran.json["records"][0]["protocol"] == "native/cifar10c-1"
+    assert made["accuracy[variant=clean]"]["value"] == 1.0
+    assert made["accuracy[variant=gaussian_noise_5]"]["value"] < 1.0
+    assert made["robust_accuracy[variant]"]["value"] <= made["accuracy[variant=gaussian_noise_5]"]["value"]
+    assert made["mean_accuracy[variant]"]["n_clusters"] == 40
+    assert made["accuracy_gap[site]"]["value"] is not None
+    assert hallmark("verify").code == 0
+    for line, words in (
+        ('corruptions = ["gausian_noise"]', ("'gausian_noise'", "gaussian_noise")),
+        ('corruptions = ["contrast"]\nseverities = [6]', ("[6]", "1 to 5")),
+        ('corruptions = ["contrast"]\nvariants = "site"', ("neither variants",)),
+    ):
+        (tmp_path / "d.toml").write_text(head + line)
+        one_line(hallmark("run", model, "--data", "d.toml"), 2, *words)
