@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from suite.evidence import Evidence, Exact, Normal, Resampled
+from suite.evidence import Answers, Evidence, Exact, Resampled
 from suite.stats import (
     Clusters,
     Finish,
@@ -172,6 +172,8 @@ def _of_proportions(
         (g - l) +- z sqrt((g + l - (g - l)^2) / (n + 2)),  g = (gains + 1) / (n + 2),  l = (losses + 1) / (n + 2)
 
     Clusters count at the effective size of gains minus losses, without its pull: the added flips are enough.
+    The evidence tests by Tango's score statistic (`suite.statistic`).
+
     Source: Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on
     paired data".
     """
@@ -187,12 +189,13 @@ def _of_proportions(
         return value, Interval(None, None, method, "one cluster: no interval"), None
     if len(sums_GK) < n:
         n = effective_size(sums_GK[:, 0] - sums_GK[:, 1], sums_GK[:, 2], gain + loss - value**2, prior=0.0)
+    flips = gain * n, loss * n, n
     gain, loss = (gain * n + 1) / (n + 2), (loss * n + 1) / (n + 2)
     error = float(np.sqrt((gain + loss - (gain - loss) ** 2) / (n + 2)))
     half = t_quantile(np.inf) * error
     low, high = max(gain - loss - half, -1.0), min(gain - loss + half, 1.0)
     found = Interval(float(min(low, value)), float(max(high, value)), method)
-    return value, found, Normal(gain - loss, error)
+    return value, found, Answers(gain - loss, error, *flips)
 
 
 def _of_sums(

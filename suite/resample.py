@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,13 @@ from suite import rows
 from suite.stats import N_RESAMPLES, Finish, FloatArray, IntArray, cluster_sums, finished
 
 _BLOCK_COUNTS = 2**21  # counts in one block: 4 MB
+_KEPT_BYTES = 2**26  # of the counts that are kept: those of 6,700 clusters
+_MOST = np.iinfo(np.uint8).max
 _WIDE = 8  # terms from which a metric is worth a look at which of them are 0
 _TAKE, _CALL = 4, 500  # what it costs to pick a unit's count, and to call a product, in products
+
+Counts = npt.NDArray[np.unsignedinteger[Any]]
+_KEPT: dict[tuple[int, int], Counts] = {}  # (clusters, seed) -> counts of all resamples, the latest only
 
 
 @dataclass
@@ -90,18 +96,38 @@ def of_groups(terms_NK: FloatArray, finish: Finish, cluster_N: IntArray, codes_N
 def resample(asked: Sequence[Sums], n_clusters: int, seed: int) -> None:
     """Draw `n_clusters` clusters with replacement 10,000 times and fill in everybody's `values`.
 
-    Holds a block of draws and two of counts, 30 MB, whatever the number of clusters below 2 million; the values take
-    8 bytes a resample, group and metric.
+    Holds a block of draws and two of counts, 30 MB, whatever the number of clusters below 2 million, and the counts of
+    the latest draw that fit in 64 MB; the values take 8 bytes a resample, group and metric.
     """
     layouts = [_Layout(group) for group in _same_units(asked)]
     n_rows = max(1, _BLOCK_COUNTS // max(n_clusters, *(layout.width for layout in layouts)))
     with ThreadPoolExecutor(1) as ahead:  # the next block is drawn and counted while this one is summed
-        blocks = (_counted(draws_BC, n_clusters) for draws_BC in _drawn(n_clusters, n_rows, seed))
+        blocks = _blocks(n_clusters, n_rows, seed)
         coming = ahead.submit(next, blocks, None)
         while (counts_BC := coming.result()) is not None:
             coming = ahead.submit(next, blocks, None)
             for layout in layouts:
                 layout.add(counts_BC)
+
+
+def _blocks(n_clusters: int, n_rows: int, seed: int) -> Iterator[Counts]:
+    """Blocks of counts [B, C]; those of few clusters are kept, for the next metric or task with as many."""
+    kept_RC = _KEPT.get((n_clusters, seed))
+    if kept_RC is not None:
+        yield from (kept_RC[start : start + n_rows] for start in range(0, N_RESAMPLES, n_rows))
+        return
+    small = n_clusters * N_RESAMPLES <= _KEPT_BYTES
+    keep_RC = np.empty((N_RESAMPLES, n_clusters), dtype=np.uint8) if small else None
+    done = 0
+    for draws_BC in _drawn(n_clusters, n_rows, seed):
+        counts_BC = _counted(draws_BC, n_clusters)
+        if keep_RC is not None and counts_BC.max() <= _MOST:
+            keep_RC[done : done + len(counts_BC)] = counts_BC
+            done += len(counts_BC)
+        yield counts_BC
+    if keep_RC is not None and done == N_RESAMPLES:
+        _KEPT.clear()
+        _KEPT[n_clusters, seed] = keep_RC
 
 
 def _drawn(n_clusters: int, n_rows: int, seed: int) -> Iterator[IntArray]:
@@ -111,7 +137,7 @@ def _drawn(n_clusters: int, n_rows: int, seed: int) -> Iterator[IntArray]:
         yield rng.integers(0, n_clusters, (min(n_rows, N_RESAMPLES - start), n_clusters))
 
 
-def _counted(draws_BC: IntArray, n_clusters: int) -> npt.NDArray[np.uint16]:
+def _counted(draws_BC: IntArray, n_clusters: int) -> Counts:
     """How often each cluster was drawn, [B, C]; row by row, which stays in the cache."""
     counts_BC = np.empty(draws_BC.shape, dtype=np.uint16)  # a cluster is drawn 65,536 times in no resample
     for draws_C, counts_C in zip(draws_BC, counts_BC, strict=True):
@@ -145,7 +171,7 @@ class _Layout:
             self._cluster_M = order_M if self._cluster_M is None else self._cluster_M[order_M]
             self._parts = parts
 
-    def add(self, counts_BC: npt.NDArray[np.uint16]) -> None:
+    def add(self, counts_BC: Counts) -> None:
         counts = counts_BC if self._cluster_M is None else counts_BC.take(self._cluster_M, axis=1)
         found_BF = np.concatenate(
             [counts[:, part.start : part.stop].astype(np.float64) @ part.terms_PK for part in self._parts], axis=1

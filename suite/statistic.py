@@ -78,6 +78,8 @@ def score(gains: float, losses: float, n: float, margin: float) -> float | None:
 
     Without a margin it is McNemar's (b - c) / sqrt(b + c).
 
+    `n` pairs need not be a whole number; a negative `margin` is a gain that must be exceeded.
+
     >>> score(10, 30, 100, 0.0) == -20 / 40**0.5
     True
     """
@@ -85,7 +87,7 @@ def score(gains: float, losses: float, n: float, margin: float) -> float | None:
     b = 2 * n * d - gains - losses - (gains - losses) * d
     q = (math.sqrt(max(b * b + 8 * n * losses * d * (1 - d), 0.0)) - b) / (4 * n)
     variance = n * (2 * q + d * (1 - d))
-    return (gains - losses - n * d) / math.sqrt(variance) if variance > 0 else None
+    return (gains - losses - n * d) / math.sqrt(variance) if variance > _ROUNDING * n else None
 
 
 def of_proportions(hits_a_N: FloatArray, hits_b_N: FloatArray, clusters_N: Labels, sign: int) -> Change:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
-from suite.evidence import Normal
+from suite.evidence import Answers, Normal
 from suite.metrics.base import ratio
 from suite.paired import Difference, Estimate, paired_estimate
 from suite.significance import detectable
@@ -28,9 +29,10 @@ def estimates(flips: float, n: int, change: float, seed: int, tries: int = TRIES
 def estimate(n: int, gains: int, losses: int) -> Estimate:
     """What `paired_estimate` gives of these counts (the next test compares), without making n items of them."""
     g, l = (gains + 1) / (n + 2), (losses + 1) / (n + 2)  # noqa: E741
-    law = Normal(g - l, math.sqrt((g + l - (g - l) ** 2) / (n + 2)))
+    law = Answers(g - l, math.sqrt((g + l - (g - l) ** 2) / (n + 2)), gains, losses, n)
     value = (gains - losses) / n
-    low, high = min(law.lower(0.025), value), max(law.upper(0.025), value)
+    shown = Normal(law.centre, law.error)
+    low, high = min(shown.lower(0.025), value), max(shown.upper(0.025), value)
     return Estimate(Difference(value, low, high, "bonett-price", n, n), law)
 
 
@@ -43,9 +45,19 @@ def test_the_simulation_uses_the_law_of_real_comparisons(n: int, gains: int, los
     mine = estimate(n, gains, losses)
     assert (real.difference.value, real.difference.n) == pytest.approx((mine.difference.value, n))
     assert (real.difference.low, real.difference.high) == pytest.approx((mine.difference.low, mine.difference.high))
-    assert isinstance(real.evidence, Normal)
-    assert isinstance(mine.evidence, Normal)
-    assert (real.evidence.centre, real.evidence.error) == pytest.approx((mine.evidence.centre, mine.evidence.error))
+    assert isinstance(real.evidence, Answers)
+    assert isinstance(mine.evidence, Answers)
+    assert asdict(real.evidence) == pytest.approx(asdict(mine.evidence))
+
+
+@pytest.mark.parametrize(("n", "margin"), [(400, 0.02), (1000, 0.02), (10_000, 0.005)])
+def test_where_all_flips_are_losses_no_more_pass_than_alpha(n: int, margin: float) -> None:
+    """Exact: at a loss of the margin, what share of the numbers of losses passes; by Wald's error it is 10, 6, 6 %."""
+    losses = np.arange(int(2 * n * margin))
+    passing = [k for k in losses if estimate(n, 0, int(k)).evidence.p_above(-margin) <= ALPHA]  # type: ignore[union-attr]
+    assert 0.02 < binom.cdf(max(passing), n, margin) <= ALPHA
+    beyond = [k for k in losses if estimate(n, 0, int(k)).evidence.p_below(-margin) <= ALPHA / 2]  # type: ignore[union-attr]
+    assert binom.sf(min(beyond) - 1, n, margin) <= ALPHA / 2 * 1.5  # few losses come in whole numbers
 
 
 def question(found: Estimate, margin: float, primary: bool = True, task: str = "t") -> Question:

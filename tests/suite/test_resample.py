@@ -61,3 +61,20 @@ def test_terms_of_bins_are_summed_as_dense_ones(grouped: bool, per_cluster: int)
         for v, inside in enumerate([*insides, np.ones((n, 1))]):
             expected = finish(stats.resampled_sums(stats.cluster_sums(terms_NK * inside, cluster_N), 7))
             assert one.resampled[:, v] == pytest.approx(expected, rel=1e-11)
+
+
+def test_counts_that_are_kept_give_the_same_bits() -> None:
+    """Of a second metric with as many clusters; of another seed, or number of clusters, they are drawn anew."""
+    terms = np.random.default_rng(0).random((300, 2))
+
+    def values(seed: int, n: int = 300) -> Any:
+        one = resample.Sums(ratio, terms[:n], n_clusters=n)
+        resample.resample([one], n, seed)
+        assert one.resampled[:, 0] == pytest.approx(ratio(stats.resampled_sums(terms[:n], seed)), rel=1e-12)
+        return one.resampled
+
+    first = values(1)
+    assert np.array_equal(values(1), first)
+    assert not np.array_equal(values(2), first)
+    assert not np.array_equal(values(1, 299), first)
+    assert np.array_equal(values(1), first)

@@ -106,8 +106,9 @@ def test_the_evidence_is_that_of_the_95_percent_interval() -> None:
     found = paired_estimate(a, b, ratio, np.arange(400), seed=0, proportion=True)
     assert found.difference == paired_difference(a, b, ratio, np.arange(400), seed=0, proportion=True)
     assert found.evidence is not None
-    assert found.evidence.lower(0.025) == pytest.approx(found.difference.low)
-    assert found.evidence.upper(0.025) == pytest.approx(found.difference.high)
+    # the interval shown is Bonett & Price's, the test is Tango's: near each other where flips go both ways
+    assert found.evidence.lower(0.025) == pytest.approx(found.difference.low, abs=0.002)
+    assert found.evidence.upper(0.025) == pytest.approx(found.difference.high, abs=0.002)
     draw = np.random.default_rng(5)
     one = np.stack([draw.random(50), np.ones(50)], 1)
     two = np.stack([draw.random(50), np.ones(50)], 1)
