@@ -15,6 +15,7 @@ whose class differs from PyTorch's, by volume. Intervals are 95 % bootstrap inte
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import tempfile
@@ -121,14 +122,29 @@ def items(kind: str, count: int) -> list[Any]:
     return [case.image[None].astype(np.float32) for case in volumes.training_cases(count, seed=77)]
 
 
-def measure(made: Made, all_made: dict[str, Made], count: int, seconds: float, n_items: int) -> Measured:
+@dataclass
+class Held:
+    """The processes that rows are compared with, started once and kept."""
+
+    made: dict[str, Made]
+    stack: contextlib.ExitStack
+    _running: dict[str, Child] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Child:
+        if name not in self._running:
+            self._running[name] = self.stack.enter_context(self.made[name].start())
+        return self._running[name]
+
+
+def measure(made: Made, held: Held, count: int, seconds: float, n_items: int) -> Measured:
     """One row."""
     row, found = made.row, Measured(made.row.name)
-    reference = all_made[REFERENCE[row.kind]]
+    reference = held.made[REFERENCE[row.kind]]
     parameters = LOADERS[reference.row.format].describe(reference.weights).parameters
     found.bytes = total_bytes(made.weights)
     found.bits_per_weight = 8 * LOADERS[row.format].describe(made.weights).tensor_bytes / parameters
-    with made.start() as child, all_made[row.parent].start() as own, reference.start() as torchs:
+    own, torchs = held[row.parent], held[REFERENCE[row.kind]]
+    with made.start() as child:
         (memory,) = child.ask("timed", [order(SCENARIOS[row.kind][0], "memory")])
         found.peak_bytes = float(memory["forward_peak"][0]) if "forward_peak" in memory else None
         asked = items(row.kind, n_items)
@@ -187,16 +203,17 @@ def main() -> None:
     needed |= {source for source, heads in SOURCES.items() if any(name.startswith(heads) for name in wanted)}
     count, seconds, n_items = (6, 0.05, 8) if options.quick else (options.turns, options.seconds, 40)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         made, found = prepared(tuple(row for row in ROWS if row.name in needed), Path(folder))
         found = [one for one in found if one.name in wanted]
         for absent in found:
             print(line(absent))
         print("row                bytes  bits/weight  peak  quality  speed against float32 in its runtime (in torch)")
+        held = Held(made, stack)
         for name, one in made.items():
             if name in wanted and one.row.parent in made and REFERENCE[one.row.kind] in made:
                 try:
-                    found.append(measure(one, made, count, seconds, n_items))
+                    found.append(measure(one, held, count, seconds, n_items))
                 except HallmarkError as error:
                     found.append(Measured(name, f"does not run here: {error}"))
                 print(line(found[-1]), flush=True)
