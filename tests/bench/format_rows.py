@@ -33,7 +33,7 @@ class Row:
         format: a key of ``LOADERS``.
         parent: the row that holds the same model unquantised in the same runtime; its own name for that row.
         make: writes the weights; raises for what cannot be written here.
-        needs: module that it takes, with the extra that brings it.
+        needs: module that it takes, with the extra that brings it, if one does.
     """
 
     name: str
@@ -47,7 +47,9 @@ class Row:
         """Why it cannot be made."""
         if self.needs is None or importlib.util.find_spec(self.needs[0]) is not None:
             return None
-        return f"{self.needs[0]} is not installed: pip install 'hallmark-bench[{self.needs[1]}]'"
+        module, extra = self.needs
+        source = f"'hallmark-bench[{extra}]'" if extra else module
+        return f"{module} is not installed: pip install {source}"
 
 
 def _model(**settings: Any) -> Any:
@@ -214,7 +216,7 @@ def _openvino(source: str, how: str = "") -> Make:
     return make
 
 
-_BNB, _AO = ("bitsandbytes", "bitsandbytes"), ("torchao", "torchao")
+_BNB, _AO = ("bitsandbytes", "bitsandbytes"), ("torchao", "")
 _GGUF, _OV = ("gguf", "gguf"), ("openvino", "openvino")
 ROWS = (
     Row("torch-fp32", "language", "transformers", "torch-fp32", _copied),
@@ -239,7 +241,7 @@ ROWS = (
     Row("unet-onnx-int8", "segmentation", "onnx", "unet-onnx", _unet_onnx("embedded-volumes-int8")),
     Row("unet-ov", "segmentation", "openvino", "unet-ov", _openvino("unet-onnx.onnx"), _OV),
     Row("unet-ov-fp16", "segmentation", "openvino", "unet-ov", _openvino("unet-onnx.onnx", "half"), _OV),
-    Row("unet-ov-int8", "segmentation", "openvino", "unet-ov", _openvino("unet-onnx.onnx", "int8"), ("nncf", "nncf")),
+    Row("unet-ov-int8", "segmentation", "openvino", "unet-ov", _openvino("unet-onnx.onnx", "int8"), ("nncf", "")),
 )  # fmt: skip
 REFERENCE = {"language": "torch-fp32", "segmentation": "unet-pt2"}
 """Of a kind: the row that every other one is also compared with, PyTorch in float32."""
