@@ -192,5 +192,5 @@ def _sizes() -> dict[int, tuple[str, int, int]]:
         from gguf import GGML_QUANT_SIZES
     except ImportError:
         raise InputError("GGUF files need gguf: pip install 'hallmark-bench[gguf]'") from None
-    named = {int(kind): kind.name.lower() for kind in GGML_QUANT_SIZES}
-    return {number: (_NAMES.get(name, name), *GGML_QUANT_SIZES[number]) for number, name in named.items()}
+    named = {kind: kind.name.lower() for kind in GGML_QUANT_SIZES}
+    return {int(kind): (_NAMES.get(name, name), *GGML_QUANT_SIZES[kind]) for kind, name in named.items()}

@@ -78,16 +78,16 @@ def _with_transformers(file: Path, found: Description, inputs: Inputs, place: Pl
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype="float32", local_files_only=True, trust_remote_code=False
         )
     except Exception as error:
         said = f"transformers {transformers.__version__} cannot load {file.name}: {one_line(error)}"
         raise UnitError(said) from None
     wide = found.dtype.startswith(("float", "bfloat"))
-    said = () if wide else (f"storage only: {found.dtype} weights are expanded to float32 by this runtime",)
+    notes = () if wide else (f"storage only: {found.dtype} weights are expanded to float32 by this runtime",)
     more = f"run by transformers; llama-cpp-python, which runs {found.dtype} as it is stored, is not installed"
-    return causal(model.to(device).eval(), _tokenizer(file), inputs, found.dtype, (*said, more))
+    return causal(model.to(device).eval(), _tokenizer(file), inputs, found.dtype, (*notes, more))
 
 
 def _tokenizer(file: Path) -> Any:

@@ -160,7 +160,7 @@ def _put_on(model: Any, folder: Path) -> str:
         config = peft.PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
         together = peft.get_peft_model(model, config)
-        found = peft.set_peft_model_state_dict(together, load_file(folder / _WEIGHTS))
+        found: Any = peft.set_peft_model_state_dict(together, load_file(folder / _WEIGHTS))
     except HallmarkError:
         raise
     except Exception as error:
