@@ -194,7 +194,9 @@ def _on_this_machine(given: str) -> Path:
             return path
     except (OSError, ValueError, RuntimeError):  # a name that no file can have
         pass
-    where = " or ".join([f"below {roots[0]}", *([f"${data.MIRROR_VARIABLE}"] if mirror else [])])
+    where = " or ".join(
+        ["below the folder that the board was started in", *([f"${data.MIRROR_VARIABLE}"] if mirror else [])]
+    )
     raise InputError(f"no submission at {given.strip()[:200]!r}; name a folder with a {FILE_NAME} {where}")
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from suite import index, rankings
 from suite.batch import Bar, run_all
 from suite.errors import InfrastructureError, InputError
+from suite.progress import ProgressBar
 from suite.queue import Entry, Progress, Queue, digest
 from suite.selection import tasks_for
 from suite.store import Store
@@ -129,7 +130,7 @@ def _units(work: Work, submission: Submission) -> list[Unit]:
 
 
 def _bars(queue: Queue, entry: Entry, tasks: list[str]) -> Bar:
-    """Progress of each unit in turn, noted at most once a second."""
+    """Progress of each unit in turn: shown in the terminal, and noted for the board at most once a second."""
     left = iter(enumerate(tasks, start=1))
 
     @contextmanager
@@ -140,11 +141,13 @@ def _bars(queue: Queue, entry: Entry, tasks: list[str]) -> Bar:
 
         def note(done: int, total: int) -> None:
             nonlocal noted
+            show(done, total)
             if time.monotonic() - noted >= REPORT_S:
                 noted = time.monotonic()
                 queue.report(entry, Progress(task=task, done=done, total=total, nth=nth, tasks=len(tasks)))
 
-        yield note
+        with ProgressBar(title) as show:
+            yield note
 
     return bar
 
