@@ -25,7 +25,7 @@ HOW = (
 
 def main() -> None:
     """The page."""
-    data.restore(NAME)
+    data.restore(NAME, "models")
     board = data.board()
     st.title("Compare")
     theme.problems(board)
