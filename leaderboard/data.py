@@ -136,14 +136,19 @@ def entering(name: str) -> None:
     st.session_state["shown"] = name
 
 
-def restore(name: str) -> None:
+def restore(name: str, main: str | None = None) -> None:
     """Show a page as it was last seen in this session when a reader comes to it without parameters.
 
     Before that, the navigation where it did not run: Streamlit takes a folder named pages for an app of an older kind
     until `st.navigation` was called once, so the first link that a fresh server is asked for starts a page alone.
 
     Back and the menu both do: Streamlit 1.67 drops the parameters of the page that is left, and puts an entry between
-    two pages into the browser's history. Call this first on a page.
+    two pages into the browser's history; parameters that no widget is bound to stay behind from the page before. Call
+    this first on a page.
+
+    Args:
+        name: of the page.
+        main: the parameter that every link to the page has; without it no link asked for this page.
     """
     if "shown" not in st.session_state:
         from leaderboard import app
@@ -151,7 +156,7 @@ def restore(name: str) -> None:
         app.main()
         st.stop()
     query = st.session_state.get(f"view of {name}")
-    if query and st.session_state.get("entered") and not len(st.query_params):
+    if query and st.session_state.get("entered") and not (main in st.query_params if main else len(st.query_params)):
         st.switch_page(page(name), query_params=query)
 
 

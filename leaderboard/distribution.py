@@ -57,7 +57,7 @@ def chart(found: pd.DataFrame, title: str, axis: str, chance: float | None) -> a
     """A stacked histogram; the dashed line is the chance level."""
     names = [who for who in (PARENT, CHILD) if found.loc[found["who"] == who, "models"].sum()]
     colour: Any = alt.Color("who:N", sort=names, title=None, legend=alt.Legend(orient="bottom"))
-    bars = alt.Chart(found[found["models"] > 0]).mark_bar(stroke="white", strokeWidth=0.5)
+    bars = alt.Chart(found[found["models"] > 0]).mark_bar(binSpacing=1)
     tooltip = [alt.Tooltip("low:Q", format=".4g"), alt.Tooltip("high:Q", format=".4g"), "who:N", "models:Q"]
     layers: list[Any] = [
         bars.encode(

@@ -26,9 +26,9 @@ from suite.metrics.harness import PREFIX, ours
 from suite.metrics.scored import metrics_of
 from suite.metrics.scoring import restored
 from suite.record import Measurement, Record
-from suite.task import AnyTask
+from suite.task import AnyTask, Task
 
-TOLERANCE = 1e-9
+TOLERANCE, TIMING = 1e-9, "[scenario="
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Recovered:
         chance: value of the primary metric by guessing; None if there is none.
         metrics: what records without outcomes are compared by: names and directions, nothing to compute.
         of_child: the metrics on the child's outcomes.
+        timed: it times models, so its items are no questions to pair.
     """
 
     name: str
@@ -50,10 +51,15 @@ class Recovered:
     chance: float | None
     metrics: tuple[Metric, ...]
     of_child: tuple[Metric, ...]
+    timed: bool
 
     def scored(self, columns: Columns) -> tuple[Metric, ...]:
         """The metrics on the child's outcomes."""
         return self.of_child
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not recovered is as a task leaves it that declares nothing."""
+        return getattr(Task, name)
 
 
 def task_of(
@@ -70,13 +76,14 @@ def task_of(
     """
     wanted = dict.fromkeys([primary, *names])
     measured = {m.name: m for m in record.measurements if m.name in wanted}
-    found = () if columns is None else tuple(recovered(described, columns, measured, primary))
-    if columns is not None and primary not in {metric.name for metric in found}:
+    timed = any(TIMING in m.name for m in record.measurements)
+    found = () if columns is None or timed else tuple(recovered(described, columns, measured, primary))
+    if columns is not None and not timed and primary not in {metric.name for metric in found}:
         return None
     chance = described.get("chance")
     level = float(chance) if isinstance(chance, (int, float)) and math.isfinite(chance) else None
     stated = tuple(_stated(m) for m in measured.values())
-    made = Recovered(record.task, record.task_version, primary, level, stated, found)
+    made = Recovered(record.task, record.task_version, primary, level, stated, found, timed)
     return cast("AnyTask", made)  # a comparison reads no more of a task than this
 
 

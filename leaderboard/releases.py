@@ -163,7 +163,8 @@ def chart(rows: pd.DataFrame, title: str, axis: str) -> alt.LayerChart | alt.Fac
     colour: Any = alt.Color("model:N", sort=names, title=None, legend=legend)
     colour = colour.scale(domain=names, range=colours)
     outcomes = [*(str(one) for one in Outcome), NO_BASELINE]
-    shape: Any = alt.Shape("verdict:N", sort=outcomes, title="gate", legend=alt.Legend(orient="bottom", columns=1))
+    marks = alt.Legend(orient="bottom", columns=1, symbolFillColor=GREY, symbolStrokeColor=GREY)
+    shape: Any = alt.Shape("verdict:N", sort=outcomes, title="gate", legend=marks)
     shape = shape.scale(domain=outcomes, range=["triangle-down", "cross", "diamond", "circle", "square"])
     base = alt.Chart(drawn)
     spans = base.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_rule(strokeWidth=2)

@@ -25,7 +25,7 @@ HOW = (
 
 def main() -> None:
     """The page."""
-    data.restore(NAME)
+    data.restore(NAME, "models")
     board = data.board()
     st.title("Compare")
     theme.problems(board)
@@ -129,9 +129,10 @@ def _overview(found: list[Comparison], primaries: Mapping[str, str], unread: lis
         st.subheader("What could not be compared")
         if len(out):
             grid.plain(out, "What could not be compared, and why")
-        st.text(
-            "\n".join([*unread[:MOST_TOLD], *([f"and {more} more"] if (more := len(unread) - MOST_TOLD) > 0 else [])])
-        )
+        for why in unread[:MOST_TOLD]:
+            st.text(why)
+        if len(unread) > MOST_TOLD:
+            st.caption(f"and {len(unread) - MOST_TOLD} more records that cannot be read")
     lines = differences.notes(found)
     if lines:
         st.subheader("To know")

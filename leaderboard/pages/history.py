@@ -23,7 +23,7 @@ RULE = (
 
 def main() -> None:
     """The page."""
-    data.restore(NAME)
+    data.restore(NAME, "history")
     board = data.board()
     st.title("History")
     theme.problems(board)

@@ -32,7 +32,7 @@ MOST_LINKS = 8
 
 def main() -> None:
     """The page."""
-    data.restore(NAME)
+    data.restore(NAME, "submission")
     board = data.board()
     st.title("Model")
     theme.problems(board)

@@ -19,7 +19,7 @@ TWO = 2
 
 def main() -> None:
     """The page."""
-    data.restore(NAME)
+    data.restore(NAME, "task")
     board = data.board()
     st.title("Task")
     theme.problems(board)

@@ -11,14 +11,11 @@ from support import REPOSITORY
 
 @pytest.fixture
 def open_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """Open the board on a folder, by default the test's own."""
+    """The board on a folder, by default the test's own, before any page was opened; `page_records.turn` opens one."""
 
     def run(folder: Path = tmp_path) -> AppTest:
         monkeypatch.setenv("HALLMARK_RESULTS", str(folder))
         st.cache_resource.clear()
-        page = AppTest.from_file(str(REPOSITORY / "leaderboard" / "app.py"), default_timeout=60)
-        page.run()
-        assert not page.exception, [e.value for e in page.exception]
-        return page
+        return AppTest.from_file(str(REPOSITORY / "leaderboard" / "app.py"), default_timeout=60)
 
     return run

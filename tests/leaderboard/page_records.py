@@ -79,7 +79,7 @@ def pair(root: Path) -> tuple[Path, Path]:
 
 
 def turn(page: AppTest, name: str, **parameters: str | list[str]) -> AppTest:
-    """Go to a page of the board with these parameters."""
+    """Open a page of the board by a link with these parameters."""
     page.switch_page(f"pages/{name}.py")
     for key, value in parameters.items():
         page.query_params[key] = value

@@ -71,3 +71,18 @@ def test_a_description_of_another_version_recovers_nothing(tmp_path: Path) -> No
     m = Measurement(name="dice", value=0.5, unit="", higher_is_better=True, n=4)
     columns = {"item": np.array(["a"]), "correct": np.array([1])}
     assert not list(recovered.recovered({"scoring": {"odd": 1}}, columns, {"dice": m}, "dice"))
+
+
+def test_timings_are_compared_by_their_intervals() -> None:
+    from board_records import TEMPLATE, measurement
+
+    from suite.record import Record
+
+    primary = "latency_ratio[scenario=one]"
+    timed = [{**measurement(primary, 0.5, low=0.4, high=0.6, higher=False), "n_clusters": 30}]
+    columns = {"item": np.array(["one/00"]), "call_seconds": np.ones((1, 3))}
+    task = recovered.task_of({}, Record.model_validate({**TEMPLATE, "measurements": timed}), primary, (), columns)
+    assert task is not None
+    assert task.timed
+    assert not task.beside_parent  # what is not recovered is as tasks have it
+    assert [metric.name for metric in task.metrics] == [primary]
