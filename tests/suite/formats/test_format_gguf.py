@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import struct
+import sys
+import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +79,44 @@ def test_llama_cpp_is_not(files: dict[str, Path], monkeypatch: pytest.MonkeyPatc
     assert model.facts.dtype == "q4_0"
     assert not any("storage only" in note for note in model.facts.notes)
     assert model.runtime.alone
+
+
+def test_what_llama_cpp_is_asked(source: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a stand-in with llama-cpp-python's interface, over the model itself: reset, eval in pieces, rows of scores."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    whole = AutoModelForCausalLM.from_pretrained(source).eval()
+
+    class Llama:
+        def __init__(self, path: str, *, n_ctx: int, n_threads: int, logits_all: bool, **_: Any) -> None:
+            assert Path(path).name == "model.gguf" and logits_all and n_threads == 1
+            self.scores, self.n_tokens, self.ids = np.full((n_ctx, self.n_vocab()), np.nan, np.float32), 0, list[int]()
+
+        def n_vocab(self) -> int:
+            return int(whole.config.vocab_size)
+
+        def reset(self) -> None:
+            self.n_tokens, self.ids = 0, []
+
+        def eval(self, tokens: list[int]) -> None:
+            self.ids += tokens
+            with torch.no_grad():
+                logits = whole(torch.tensor([self.ids])).logits[0].numpy()
+            self.scores[self.n_tokens : len(self.ids)] = logits[self.n_tokens :]
+            self.n_tokens = len(self.ids)
+
+    module = types.ModuleType("llama_cpp")
+    module.__spec__, module.__version__ = ModuleSpec("llama_cpp", None), "0"  # type: ignore[attr-defined]
+    module.Llama = Llama  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "llama_cpp", module)
+    ours: Any = LOADER.load(files["Q4_0"], "language", Inputs(), Place())
+    theirs: Any = LOADERS["transformers"].load(source, "language", Inputs(), Place())
+    np.testing.assert_allclose(logprobs(ours), logprobs(theirs), atol=1e-4)
+    asked = (["once upon a", "the"], [["\n"]] * 2, [8, 5])
+    assert ours.generate(*asked) == theirs.generate(*asked)
+    assert (ours.facts.dtype, ours.runtime.alone) == ("q4_0", True)
+    assert not any("storage only" in note for note in ours.facts.notes)
 
 
 def test_describe_counts_codes_with_their_scales(source: Path, files: dict[str, Path]) -> None:
