@@ -61,7 +61,7 @@ def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh visitor; an error in the page's own scripts, or a dialog, fails the test."""
+    """A fresh visitor; an error in the page's own scripts, a dialog, or a traceback on the page fails the test."""
     context = browser.new_context(viewport={"width": 1600, "height": 1000}, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
     opened = context.new_page()
@@ -69,5 +69,6 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
     yield opened
+    errors += opened.get_by_test_id("stException").all_inner_texts()
     context.close()
     assert not errors, errors

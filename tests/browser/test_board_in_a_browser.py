@@ -97,6 +97,23 @@ def test_a_strangers_link_opens_the_same_view(served: Served, page: Page) -> Non
     wait_for_names(page, [PARENT, INT2, INT8, PRUNED])
 
 
+@pytest.mark.parametrize(
+    ("where", "query", "words"),
+    [
+        ("tradeoff", {"chart": "digits"}, "On the Pareto line"),
+        ("compare", {"models": [PARENT, INT2, INT8, PRUNED]}, INT2),
+        ("task", {"task": "digits"}, "digits"),
+        ("history", {"submission": PARENT}, "History"),
+        ("about", {}, "interval"),
+    ],
+)
+def test_every_page_opens(served: Served, page: Page, where: str, query: dict[str, str], words: str) -> None:
+    page.goto(served.url(where, **query))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_test_id("stMain").get_by_text(words).first).to_be_visible()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)  # it has come to its end
+
+
 def test_a_model_opens_from_the_table_and_back_keeps_the_filter(served: Served, page: Page) -> None:
     page.goto(served.url(q="int", selected=INT8))
     page.get_by_test_id("stPageLink-NavLink").filter(has_text=INT8).click()
