@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 from support import REPOSITORY, Ran, write_submission
 
-collect_ignore_glob = ["bad/*/recipe.py", "real/*/recipe.py", "conftest.py", "*/conftest.py"]  # programs of their own, named alike
+collect_ignore_glob = [
+    "bad/*/recipe.py",
+    "real/*/recipe.py",
+    "conftest.py",
+    "*/conftest.py",
+]  # programs of their own, named alike
 
 
 @pytest.fixture

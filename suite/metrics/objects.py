@@ -8,12 +8,14 @@ Shape suffixes: N cases.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.masks.overlap import divided
 from suite.metrics.base import Columns, Metric, ratio
+from suite.outcomes import CLUSTER
 
 Floats = NDArray[np.float64]
 QUARTILES = 4
@@ -32,29 +34,16 @@ def objects(percent: int) -> list[Metric]:
     def all_of(columns: Columns) -> Floats:
         return np.asarray(columns[tp] + columns[fp] / 2 + columns[fn] / 2)
 
-    def share(columns: Columns) -> Floats:
-        n = columns[tp] + columns[fn]
-        return np.nan_to_num(divided(columns[tp], n))
-
     text = {
         "pq": "sum of IoU / (TP + FP/2 + FN/2) over all cases (Kirillov 2019)",
         "sq": "mean IoU of the pairs",
         "f1": "TP / (TP + FP/2 + FN/2) over all cases, RQ",
-        "recall": "TP / (TP + FN), mean over the cases with an object",
-        "fp": "FP, mean over all cases, also those without an object",
     }
     return [
         _quotient(f"pq_iou{percent}", (iou, tp, fp, fn), lambda c: c[iou], all_of, f"{text['pq']}; {rule}"),
         _quotient(f"sq_iou{percent}", (iou, tp), lambda c: c[iou], lambda c: c[tp], f"{text['sq']}; {rule}"),
         _quotient(f"f1_iou{percent}", (tp, fp, fn), lambda c: c[tp], all_of, f"{text['f1']}; {rule}"),
-        _quotient(
-            f"recall_per_patient_iou{percent}",
-            (tp, fn),
-            share,
-            lambda c: c[tp] + c[fn] > 0,
-            f"{text['recall']}; {rule}",
-        ),
-        _false_positives(fp, f"fp_per_patient_iou{percent}", f"{text['fp']}; {rule}"),
+        *_of_patients(percent, rule),
         *(_of_quartile(percent, k, rule) for k in range(QUARTILES)),
     ]
 
@@ -69,14 +58,40 @@ def _quotient(name: str, needs: tuple[str, ...], top: Part, bottom: Part, refere
     )  # fmt: skip
 
 
-def _false_positives(column: str, name: str, reference: str) -> Metric:
-    def terms(columns: Columns) -> Floats:
-        return np.stack([columns[column], np.ones(len(columns[column]))], axis=1).astype(np.float64)
+def _of_patients(percent: int, rule: str) -> list[Metric]:
+    """Means over patients, each with all of its cases: a patient is a cluster."""
+    tp, fp, fn = (f"{name}_{percent}" for name in ("tp", "fp", "fn"))
 
-    return Metric(
-        name=name, needs=(column,), terms=terms, finish=ratio, unit="objects", higher_is_better=False,
-        bounds=(0.0, None), reference=reference,
+    def prepare(columns: Columns) -> Columns:
+        if columns[tp].ndim > 1:
+            return columns
+        found, missed, made_up = (np.asarray(columns[name], dtype=np.float64) for name in (tp, fn, fp))
+        shares = _shares(columns[CLUSTER], found, found + missed)
+        return {**columns, tp: np.column_stack([shares, made_up])}
+
+    def metric(name: str, at: list[int], **facts: Any) -> Metric:
+        return Metric(
+            name=f"{name}_per_patient_iou{percent}", needs=(tp, fn, fp, CLUSTER), prepare=prepare, finish=ratio,
+            terms=lambda columns: columns[tp][:, at], **facts,
+        )  # fmt: skip
+
+    recall = metric(
+        "recall", [0, 1], unit="", higher_is_better=True, bounds=(0.0, 1.0), undefined="no case has an object to count",
+        reference=f"TP / (TP + FN) of all of a patient's cases, mean over the patients with an object; {rule}",
     )  # fmt: skip
+    false = metric(
+        "fp", [3, 2], unit="objects", higher_is_better=False, bounds=(0.0, None), undefined="no items",
+        reference=f"FP of all of a patient's cases, mean over all patients, also those without an object; {rule}",
+    )  # fmt: skip
+    return [recall, false]
+
+
+def _shares(cluster_N: NDArray[np.generic], found_N: Floats, objects_N: Floats) -> Floats:
+    """[N, 3] parts of each case in its patient's recall, in the number of patients with an object, and of patients."""
+    patient_N = np.unique(cluster_N, return_inverse=True)[1]
+    of_patient_N, cases_N = np.bincount(patient_N, objects_N)[patient_N], np.bincount(patient_N)[patient_N]
+    recall_N = np.nan_to_num(divided(found_N, of_patient_N))
+    return np.column_stack([recall_N, (of_patient_N > 0) / cases_N, 1 / cases_N])
 
 
 def _of_quartile(percent: int, k: int, rule: str) -> Metric:

@@ -15,7 +15,7 @@ from suite.metrics.raters import raters
 from suite.metrics.scoring import CANDIDATE_PERCENT, OBJECTS, PERCENTS, Scoring
 from suite.metrics.segmentation import misses
 from suite.metrics.tubes import topology
-from suite.metrics.views import of_class, of_classes, renamed
+from suite.metrics.views import of_class, of_classes, renamed, under
 
 HEAD = ("dice", "iou", "nsd")  # of which groups are compared
 
@@ -64,7 +64,7 @@ def _objects(scoring: Scoring) -> list[Metric]:
     matched = [metric for percent in PERCENTS for metric in objects(percent)]
     made = []
     if scoring.instances:
-        made += [renamed(one, {name: f"{OBJECTS}.{name}" for name in one.needs}) for one in matched]
+        made += [renamed(one, under(OBJECTS, one)) for one in matched]
     for name in scoring.lesions:
         made += [of_class(one, name, name) for one in (*matched, *brats(), *free_response(CANDIDATE_PERCENT))]
     return made

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from suite.metrics.base import Columns, Metric
+from suite.outcomes import CLUSTER
 
 View = Callable[[Columns], Columns]
 
@@ -46,9 +47,14 @@ def _back(prepared: Columns, before: Columns, columns_of: dict[str, str]) -> Col
     return {**before, **{there: prepared[known] for known, there in columns_of.items()}}
 
 
+def under(prefix: str, metric: Metric) -> dict[str, str]:
+    """The metric's columns under a prefix; which cluster a row is of has one name everywhere."""
+    return {column: f"{prefix}.{column}" for column in metric.needs if column != CLUSTER}
+
+
 def of_class(metric: Metric, name: str, prefix: str) -> Metric:
     """An additive metric of one class, from its columns ``<prefix>.<column>``: ``pq_iou50[class=lesions]``."""
     stem, bracket, inner = metric.name.partition("[")
     parts = sorted([*(inner[:-1].split(",") if bracket else ()), f"class={name}"])
-    made = renamed(metric, {column: f"{prefix}.{column}" for column in metric.needs})
+    made = renamed(metric, under(prefix, metric))
     return replace(made, name=f"{stem}[{','.join(parts)}]")

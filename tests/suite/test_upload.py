@@ -171,7 +171,15 @@ def test_two_files_of_one_name_are_refused(files: list[tuple[str, bytes]], tmp_p
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"hello", b"PK", b"PK\x03\x04rubbish" * 50, gzip.compress(b"hello", mtime=0), b"\x1f\x8b rubbish", b"\0" * 600],
+    [
+        b"",
+        b"hello",
+        b"PK",
+        b"PK\x03\x04rubbish" * 50,
+        gzip.compress(b"hello", mtime=0),
+        b"\x1f\x8b rubbish",
+        b"\0" * 600,
+    ],
 )
 def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="archive"):

@@ -12,7 +12,14 @@ from suite.errors import Undefined
 from suite.masks import distance, overlap
 from suite.masks.calibration import SCOPES
 from suite.masks.case import case_of
-from suite.masks.instances import components, match, overlaps, panoptic_quality
+from suite.masks.instances import (
+    components,
+    false_positives_per_patient,
+    match,
+    overlaps,
+    panoptic_quality,
+    recall_per_patient,
+)
 from suite.masks.policy import policy_of
 from suite.masks.rows import object_row, overlap_row, reliability_row, surface_row, topology_row
 from suite.metrics.masks import OVERLAPS, case_means, failure_rate, pooled, surface_measures
@@ -167,6 +174,22 @@ def test_topology_is_a_mean_over_cases(cases, columns) -> None:
         assert of(made, f"betti_matching_{d}_error[class=liver]")(columns) == pytest.approx(expected)
 
 
+def test_a_patient_counts_once_with_all_cases() -> None:
+    """p finds 3 of 4 objects in two scans, q none of 2 in one, r has none: recall (3/4 + 0)/2, false positives 6/3."""
+    columns = {
+        "tp_50": np.array([3, 0, 0, 0]),
+        "fn_50": np.array([0, 1, 2, 0]),
+        "fp_50": np.array([1, 2, 0, 3]),
+        "cluster": np.array(["p", "p", "q", "r"]),
+    }
+    recall, false = (of(objects(50), f"{name}_per_patient_iou50") for name in ("recall", "fp"))
+    assert recall(columns) == pytest.approx(3 / 8)
+    assert false(columns) == pytest.approx(2.0)
+    found, lesions = [3, 0, 0], [4, 2, 0]
+    assert recall(columns) == pytest.approx(recall_per_patient(found, lesions))
+    assert false(columns) == pytest.approx(false_positives_per_patient([3, 0, 3]))
+
+
 def test_objects_over_cases(cases) -> None:
     maps = [[components(mask) for mask in case.masks(2)] for case in cases]
     columns = to_columns(to_table([object_row(*pair, SPACING, (10, 50)) for pair in maps]))
@@ -178,8 +201,9 @@ def test_objects_over_cases(cases) -> None:
     assert of(made, "sq_iou50")(columns) == pytest.approx(iou / tp.sum())
     assert of(made, "f1_iou50")(columns) == pytest.approx(2 * tp.sum() / (2 * tp.sum() + fp.sum() + fn.sum()))
     shares = [t / (t + n) for t, n in zip(tp, fn, strict=True) if t + n]
-    assert of(made, "recall_per_patient_iou50")(columns) == pytest.approx(np.mean(shares))
-    assert of(made, "fp_per_patient_iou50")(columns) == pytest.approx(fp.mean())
+    alone = {**columns, "cluster": np.array([f"p{i}" for i in range(len(tp))])}
+    assert of(made, "recall_per_patient_iou50")(alone) == pytest.approx(np.mean(shares))
+    assert of(made, "fp_per_patient_iou50")(alone) == pytest.approx(fp.mean())
     volumes = np.concatenate([np.unique(g[g > 0], return_counts=True)[1] for g, _ in maps]) * math.prod(SPACING)
     hits = np.concatenate([one.found for one in outcomes])
     smallest = volumes <= np.quantile(volumes, 0.25)
