@@ -104,24 +104,22 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     work = _ruled(early, work, tasks) if early else work
     say = (lambda line: None) if as_json else click.echo
     stored, failures = run_all(work, store, tasks, say, lambda line: click.echo(f"hallmark: {line}", err=True))
-    index.refresh(store, tasks)
     gate = early.gate(work, stored) if early and not failures else None
     if as_json:
         click.echo(records_json(stored, failures=failures, **({"gate": gate.summary()} if gate else {})))
-    if failures:
-        raise click.exceptions.Exit(UnitError.exit_code)
-    if gate:
-        _end(gate, as_json)
+    elif gate:
+        _show(gate)
+    index.refresh(store, tasks)  # of a large folder it takes a while: after all that is waited for
+    code = UnitError.exit_code if failures else gate.exit_code if gate else 0
+    if code:
+        raise click.exceptions.Exit(code)
 
 
-def _end(gate: Gate, as_json: bool) -> None:
-    """Print the verdicts of an early decision and exit as the gate does."""
+def _show(gate: Gate) -> None:
+    """Print the verdicts of an early decision."""
     from suite.reports import terminal
 
-    if not as_json:
-        click.echo("\n" + terminal.gate(gate))
-    if gate.exit_code:
-        raise click.exceptions.Exit(gate.exit_code)
+    click.echo("\n" + terminal.gate(gate))
 
 
 def _early(submission: tuple[str, ...], results: Path, options: dict[str, Any]) -> Early | None:
