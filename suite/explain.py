@@ -43,8 +43,8 @@ def explain_one(problem: ErrorDetails, model: type[BaseModel], place: Place) -> 
     """
     where = ".".join(map(str, place))
     if problem["type"] == "extra_forbidden":
-        told = str(unknown("key", str(place[-1]), _at(model, place[:-1]).model_fields))
-        return f"in {'.'.join(map(str, place[:-1]))}: {told}" if len(place) > 1 else told
+        key = str(place[-1])  # its neighbours are near to this part alone
+        return str(unknown("key", key, _at(model, place[:-1]).model_fields)).replace(repr(key), repr(where), 1)
     if problem["type"] == "missing":
         return f"key {where!r} is missing"
     said = problem["msg"].removeprefix("Value error, ")

@@ -227,7 +227,7 @@ def test_mixed_channels_are_refused_with_the_way_out(tmp_path):
         ({"regions": {"a=b": ["organ"]}}, "a region's name may not"),
         ({"regions": {"all": ["organ"]}, "lesions": ["organ"]}, r"lesions names \['organ'\]; allowed: all"),
         ({"tolerance_px": 2}, "not both"),
-        ({"normalisation": {"men": [0]}}, "in normalisation: unknown key 'men'; did you mean 'mean'"),
+        ({"normalisation": {"men": [0]}}, "unknown key 'normalisation.men'; did you mean 'mean'"),
         ({"cluster_from": "("}, "not a regular expression"),
         ({"cluster_from": "x"}, "finds nothing in 'a'"),
         ({"table": "absent.csv"}, "no table at"),
