@@ -19,7 +19,10 @@ def headline(found: Gate) -> str:
     deciding = [v for v in found.verdicts if v.decides and v.outcome is found.outcome]
     about = ", ".join(f"{v.metric} of {v.task}" if v.task != "*" else v.metric for v in deciding[:3])
     more = f" and {len(deciding) - 3} more" if len(deciding) > 3 else ""  # noqa: PLR2004
-    return HEADLINE[found.outcome] + (f" ({about}{more})" if about else "")
+    said = HEADLINE[found.outcome] + (f" ({about}{more})" if about else "")
+    open_ = sum(v.outcome is Outcome.INCONCLUSIVE for v in found.verdicts)
+    passed = found.outcome is Outcome.NON_INFERIOR and open_
+    return f"{said}; {open_} of {len(found.verdicts)} metrics undecided, none of them primary" if passed else said
 
 
 def change(value: float | None) -> str:
@@ -69,6 +72,8 @@ def remark(verdict: Verdict) -> str:
         return verdict.reason
     if verdict.outcome is Outcome.INCONCLUSIVE:
         d = verdict.difference
+        if d and verdict.n_needed and verdict.n_needed <= d.n:
+            return "clear alone, not beside so many other metrics (Holm)"
         has = f", it has {d.n:,}" if d else ""
         return f"n = {verdict.n_needed:,} would decide{has}" if verdict.n_needed else "right on the margin"
     if verdict.difference is not None and verdict.difference.method == "identical":

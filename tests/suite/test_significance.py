@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import permutation_test
+from scipy.stats import t as t_law
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
 
@@ -118,6 +119,23 @@ def test_the_evidence_is_that_of_the_95_percent_interval() -> None:
     assert mean.evidence.se() == pytest.approx((two - one)[:, 0].std(ddof=1) / math.sqrt(50), rel=0.05)
     t = (two - one)[:, 0].mean() / mean.evidence.se()
     assert two_sided(mean.evidence) == pytest.approx(2 * (1 - 0.5 * (1 + math.erf(abs(t) / math.sqrt(2)))), abs=0.05)
+
+
+def test_far_out_the_evidence_goes_on_where_the_resamples_end() -> None:
+    """20 patients that all lose far more than the margin: no correction for dozens of metrics hides that."""
+    draw = np.random.default_rng(8)
+    values_R = draw.normal(-0.7, 0.03, 10_000)
+    found = Resampled(-0.7, values_R, 20)
+    floor = found.p_below(float(values_R.max()) - 1e-12)
+    assert floor > 1e-4
+    far = found.p_below(-0.05)
+    assert far == pytest.approx(t_law.cdf(-0.65 / found.se(), 19), rel=1e-9)
+    assert far * 100 < 0.025
+    for alpha in (1e-5, 1e-8):
+        assert found.p_below(found.upper(alpha) + 1e-9) <= alpha * (1 + 1e-6)
+        assert found.upper(alpha) >= values_R.max() - 1e-12
+    assert found.upper(0.01) < values_R.max()
+    assert found.negated().lower(1e-8) == pytest.approx(-found.upper(1e-8))
 
 
 def test_what_is_exact_has_no_doubt() -> None:
