@@ -13,6 +13,7 @@ from leaderboard.columns import COLUMNS
 
 CHARACTER, CELL_PADDING, WIDEST = 6.9, 19, 360
 ROWS_SEEN, ROW_PIXELS = 25, 35
+MOST_PINNED = 240
 AS_TABLE = "The chart as a table"
 
 
@@ -28,8 +29,11 @@ def look(name: str, cells: pd.Series) -> Any:
     longest = max((column.length(value) for value in cells.dropna()), default=0)
     width = int(max(longest, len(column.label)) * CHARACTER) + CELL_PADDING
     width = min(width, WIDEST)
+    fits = width <= MOST_PINNED  # a wider one would leave a narrow screen no room for numbers
     if column.look == "text":
-        return st.column_config.TextColumn(column.label, help=column.help, width=width, pinned=name == "submission")
+        return st.column_config.TextColumn(
+            column.label, help=column.help, width=width, pinned=fits and name == "submission"
+        )
     return st.column_config.NumberColumn(column.label, help=column.help, width=width, format=formats[column.look])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,10 +17,16 @@ from suite.task import AnyTask
 
 RESULTS_VARIABLE = "HALLMARK_RESULTS"
 UPLOAD_MB = 500
+HERE = "127.0.0.1"
 
 
 def serve(
-    store: Store, port: int, tasks: Mapping[str, AnyTask], announce: Callable[[str], None], upload_mb: int = UPLOAD_MB
+    store: Store,
+    port: int,
+    tasks: Mapping[str, AnyTask],
+    announce: Callable[[str], None],
+    upload_mb: int = UPLOAD_MB,
+    host: str = HERE,
 ) -> None:
     """Serve the board on this machine until it is interrupted.
 
@@ -29,6 +36,7 @@ def serve(
         tasks: to compute changes and ranks.
         announce: told of the address, and of what takes long.
         upload_mb: most megabytes of one upload to the page Submit; 0 closes that page.
+        host: address that it listens on; only this machine's own by default, for whoever reaches it can submit.
 
     Raises:
         InputError: there is no such folder, or the extra is not installed.
@@ -44,14 +52,28 @@ def serve(
     if spec is None or spec.origin is None:
         raise InfrastructureError("the package leaderboard is not installed; install hallmark-bench again")
     app = Path(spec.origin).with_name("app.py")
-    announce(f"http://localhost:{port}")
-    options = {"server.port": port, "server.headless": "true", "browser.gatherUsageStats": "false"}
+    announce(f"http://{'localhost' if host == HERE else host}:{port}")
+    options = {
+        "server.port": port,
+        "server.address": host,
+        "server.headless": "true",
+        "browser.gatherUsageStats": "false",
+    }
     options["server.maxUploadSize"] = upload_mb
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    done = subprocess.run(
+    code = _run(
         [sys.executable, "-m", "streamlit", "run", str(app), *arguments],
-        env={**os.environ, RESULTS_VARIABLE: str(store.root.resolve())},
-        check=False,
+        {**os.environ, RESULTS_VARIABLE: str(store.root.resolve())},
     )
-    if done.returncode:
-        raise InfrastructureError(f"the board ended with exit code {done.returncode}; is port {port} taken? See above")
+    if code > 0:
+        raise InfrastructureError(f"the board ended with exit code {code}; is port {port} taken? See above")
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> int:
+    """Run until it ends; who terminates this process terminates it too, so that no server is left on the port."""
+    with subprocess.Popen(command, env=environment) as server:
+        before = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        try:
+            return server.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)

@@ -133,9 +133,9 @@ class Answers(Normal):
 class Resampled:
     """The bootstrap's values.
 
-    Where no resample lies beyond a margin, the bootstrap alone says no more than the level of one in R: 1e-4 of 10,000
-    with many clusters, 0.003 with ten, so that a correction for dozens of metrics would let none regress. So far out the
-    p-value is that of t = (value - at) / se with G - 1 degrees of freedom, at most that level.
+    Where no resample lies beyond a margin, the bootstrap alone says no more than the level of one in R: 1e-4 of
+    10,000 with many clusters, 0.003 with ten, so that a correction for dozens of metrics would let none regress.
+    So far out the p-value is that of t = (value - at) / se with G - 1 degrees of freedom, at most that level.
 
     Attributes:
         value: the observed difference; bounds never exclude it.

@@ -16,6 +16,7 @@ NAME = "tradeoff"
 PREFIX = "t_"
 X, Y = "bytes", "value"
 CHOICE = 260
+COSTS = ("bits_per_weight", "parameters", "latency_ratio")  # in this order, where records have no bytes
 FIRST_SELECTED = "selected when the trade-off was opened"
 
 
@@ -63,10 +64,10 @@ def _task(board: Board, rows: pd.DataFrame) -> None:
 
 
 def _axis(label: str, key: str, default: str, offered: list[str]) -> str | None:
-    """The column of an axis; the default where it is offered, else the first one."""
+    """The column of an axis: the default where it is offered, else another cost, else the first one."""
     labels = {name: COLUMNS[name].label for name in offered}
     data.say_unknown("column", data.parameters(key), list(labels.values()))
-    start = offered.index(default) if default in offered else 0
+    start = next((offered.index(name) for name in (default, *COSTS) if name in offered), 0)
     return st.selectbox(
         label, offered, index=start, key=key, bind="query-params", width=CHOICE, format_func=lambda n: labels.get(n, n)
     )

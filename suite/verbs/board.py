@@ -13,6 +13,9 @@ from suite.verbs.common import AsJson, Known, Results, announce
 @click.command(epilog="Example: hallmark board --results results --port 8501")
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
 @click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 opens it to others."
+)
+@click.option(
     "--max-upload-mb",
     "upload_mb",
     type=click.IntRange(0),
@@ -23,10 +26,10 @@ from suite.verbs.common import AsJson, Known, Results, announce
 @Results
 @AsJson
 @click.pass_obj
-def board(known: Known, port: int, upload_mb: int, results: Path, as_json: bool) -> None:
+def board(known: Known, /, *, port: int, host: str, upload_mb: int, results: Path, as_json: bool) -> None:
     """Open the leaderboard of a folder of records in the browser; --json prints its address and ends with it."""
     from suite import board as opened
 
     store = Store(results)
     say = announce if as_json else click.echo
-    opened.serve(store, port, known.tasks_of(store), say, upload_mb)
+    opened.serve(store, port, known.tasks_of(store), say, upload_mb, host)
