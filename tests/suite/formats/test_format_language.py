@@ -63,7 +63,7 @@ class TestTokenLogprobs:
     def test_full_logits_where_body_and_head_do_not_tell(
         self, made: Path, model: CausalModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("suite.formats.hf._heads", lambda model: [lambda rows: rows])
+        monkeypatch.setattr("suite.formats._causal._heads", lambda model: [lambda rows: rows])
         whole = load(made / "llama")
         assert (model.runtime.width, whole.runtime.width) == (0, whole.facts.vocabulary)
         sequences = [encoded.ids_T for encoded in model.encode(TEXTS)]
