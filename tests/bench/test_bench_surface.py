@@ -24,6 +24,6 @@ def test_the_last_line_compares_every_value() -> None:
     assert set(report["cpu_ratio"]) == {"128x1", "128x20"}
     assert set(report["floors"]) == {"128x1", "128x20", "256x1", "256x20"}
     assert report["max_rel_diff"] <= 1e-6
-    assert report["memory_ratio"] >= 0  # of masks so small, ours may need no page that was not there
+    assert report["memory_ratio"] > 0
     assert not report["met"]
     assert report["growth"]["surface"] == sorted(report["growth"]["surface"])

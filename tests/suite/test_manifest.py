@@ -30,7 +30,7 @@ def test_the_documented_example_is_read() -> None:
 
 MUTATIONS = [
     ('title = "', 'titel = "', "unknown key 'titel'; did you mean 'title'?"),
-    ("context = 512", "contxt = 512", "unknown key 'inputs.contxt'; did you mean 'context'"),
+    ("context = 512", "contxt = 512", "unknown key 'inputs.contxt'; did you mean 'context' or 'output'?"),
     ('kind = "language"', 'kind = "audio"', "'language', 'segmentation' or 'classification'"),
     ("schema_version = 1", "schema_version = 2", "schema_version"),
     ("bits = 8", "bits = -1", "compression.bits"),

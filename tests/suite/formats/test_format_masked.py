@@ -182,7 +182,7 @@ def test_a_run_from_the_command_line(hallmark: Callable[..., Ran], mirror: Path,
     ran = hallmark("run", submission, "-t", "crows-pairs-mlm", "--limit", "6", "--json")
     assert ran.code == 0, ran
     (record,) = ran.json["records"]
-    assert record["provenance"]["notes"][0] == "masked language model"
+    assert record["provenance"]["notes"] == ["masked language model", "limit 6: 6 items, drawn with seed 0"]
     assert hallmark("verify").code == 0
     refused = hallmark("run", submission, "-t", "crows-pairs")
     assert refused.code == 2
