@@ -16,6 +16,12 @@ from suite.task import AnyTask
 
 RESULTS = Path("results")
 AsJson = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
+Device = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+Threads = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads of the model's runtime [default: OMP_NUM_THREADS, else all cores].",
+)
 Results = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),

@@ -13,7 +13,7 @@ from suite.errors import InputError, UnitError
 from suite.selection import tasks_for
 from suite.store import Store
 from suite.task import AnyTask
-from suite.verbs.common import AsJson, Known, Results, records_json, warn
+from suite.verbs.common import AsJson, Device, Known, Results, Threads, records_json, warn
 
 if TYPE_CHECKING:
     from suite.early import Early
@@ -34,12 +34,8 @@ _File = click.Path(dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, path_type=Path),
     help="Score on a data set of your own: the TOML file that describes it; several times for several.",
 )
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    help="CPU threads of the model's runtime [default: OMP_NUM_THREADS, else all cores].",
-)
+@Device
+@Threads
 @click.option(
     "--limit",
     type=click.IntRange(1),

@@ -9,7 +9,7 @@ import click
 
 from suite.errors import UnitError
 from suite.store import Store
-from suite.verbs.common import AsJson, Known, Results
+from suite.verbs.common import AsJson, Device, Known, Results, Threads
 
 
 @click.command(epilog="Example: hallmark worker --results results --suite embedded")
@@ -17,12 +17,8 @@ from suite.verbs.common import AsJson, Known, Results
 @click.option(
     "--suite", "suite_name", help="Score on the tasks of this suite that fit, instead of the manifest's own tasks."
 )
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    help="CPU threads of the model's runtime [default: OMP_NUM_THREADS, else all cores].",
-)
+@Device
+@Threads
 @click.option(
     "--time-limit",
     "time_limit_s",
