@@ -85,7 +85,7 @@ def test_the_reference_is_the_first_rows_where_a_column_alone_is_named(
     [
         (HEAD + '[variants]\ncolumn = "site"\nreference = "inner"\n', ("'inner'", "internal", "blurred")),
         (HEAD + '[variants]\ncolumn = "place"\n', ("'place'", "site")),
-        (HEAD + '[variants]\ncolum = "site"\n', ("'colum'", "did you mean 'column'")),
+        (HEAD + '[variants]\ncolum = "site"\n', ("'variants.colum'", "did you mean 'column'")),
         (HEAD + 'variants = "y"\nwhere = {y = "yes"}\n', ("every item is of 'yes'", "a shift needs two")),
         (HEAD + SITES + 'origin = "y"\n', ("'no' is twice in 'internal'",)),
         (HEAD + SITES + 'origin = "who"\n', ("'who'", "photo")),
