@@ -17,7 +17,7 @@ from suite.metrics.classification import ACCURACY
 from suite.model import Attacked
 from suite.task import Example, Row
 from tasks.classification import Classification
-from tasks.variants import ATTRIBUTE, CLEAN, Shown, Variant, VariedImages
+from tasks.variants import ATTRIBUTE, CLEAN, Change, Shown, VariedImages
 
 _LEVELS = 255
 _CLEAN = ("clean", 0.0, 0)
@@ -43,9 +43,14 @@ class Attack:
         return f"{self.method}_{self.levels:g}/{_LEVELS}"
 
 
-def attacks(levels: Sequence[float] = (1, 2, 8), steps: int = 10) -> tuple[Attack, ...]:
-    """FGSM and PGD at these strengths."""
-    return tuple(Attack(method, level, count) for method, count in (("fgsm", 1), ("pgd", steps)) for level in levels)
+METHODS = ("fgsm", "pgd")
+
+
+def attacks(
+    levels: Sequence[float] = (1, 2, 8), steps: int = 10, methods: Sequence[str] = METHODS
+) -> tuple[Attack, ...]:
+    """Each method at each of these strengths."""
+    return tuple(Attack(method, level, steps if method == "pgd" else 1) for method in methods for level in levels)
 
 
 def _unmoved(columns: Any) -> Any:
@@ -76,15 +81,33 @@ class AttackedImages(VariedImages):
     extra: ClassVar[str] = "attacks"
     packages = ("adversarial-robustness-toolbox",)
 
-    def __init__(self, task: Classification, used: Sequence[Attack]) -> None:
-        same = [Variant(attack.name, CLEAN.change) for attack in used]
+    def __init__(
+        self,
+        task: Classification,
+        used: Sequence[Attack],
+        *,
+        name: str = "",
+        title: str = "",
+        change: Change | None = None,
+    ) -> None:
+        """A task under these attacks.
+
+        Args:
+            task: the clean one.
+            used: the attacks; the last is the primary metric's.
+            name: ``<the other's>-attacked`` without it.
+            title: one line for people.
+            change: how an input becomes an image, where it is none yet.
+        """
+        clean = CLEAN if change is None else replace(CLEAN, change=change)
+        same = [replace(clean, name=attack.name) for attack in used]
         self._used = {CLEAN.name: _CLEAN, **{a.name: (a.method, a.levels / _LEVELS, a.steps) for a in used}}
         names = [attack.name for attack in used]
         super().__init__(
             task,
-            (CLEAN, *same),
-            name=f"{task.name}-attacked",
-            title=f"{task.title}: under FGSM and PGD",
+            (clean, *same),
+            name=name or f"{task.name}-attacked",
+            title=title or f"{task.title}: under FGSM and PGD",
             version="1",
             changes="linf-own-answer-1",
             metrics=(
@@ -105,7 +128,7 @@ class AttackedImages(VariedImages):
         if clean:
             answers |= zip(clean, super().ask(model, [inputs[i] for i in clean], spec), strict=True)
         if rest:
-            images = [inputs[i].original for i in rest]
+            images = [inputs[i].changed() for i in rest]
             methods, eps, steps = zip(*(wanted[i] for i in rest), strict=True)
             answers |= zip(rest, model.attacked_proba(images, list(methods), list(eps), list(steps)), strict=True)
         return [answers[i] for i in range(len(inputs))]

@@ -19,7 +19,8 @@ from suite.model import Classifier, Signature
 from suite.task import AnyTask, Example, Row
 from tasks.classification import PREDICTIONS, Classification
 from tasks.metric_sets import Measured, classification_metrics, shifted
-from tasks.own.items import Description, Items, classes_of, digest, listed, reader
+from tasks.own.items import Items, classes_of, digest, listed, reader
+from tasks.own.keys import Description
 from tasks.own.table import Attributes
 from tasks.own.variants import named, with_shift
 from tasks.statistics import image_statistics
@@ -208,9 +209,10 @@ def task(description: Description, folder: Path) -> AnyTask:
 
 
 def _shown(made: OwnClassification, description: Description) -> AnyTask:
-    from tasks.own.corrupted import with_corruptions  # which is a task of this one
+    from tasks.own.attacked import with_attacks  # which are tasks of this one
+    from tasks.own.corrupted import with_corruptions
 
-    return with_corruptions(made, description)
+    return (with_attacks if description.attacks else with_corruptions)(made, description)
 
 
 def restored(description: Description, facts: Mapping[str, Any]) -> AnyTask:

@@ -11,7 +11,7 @@ from suite.errors import InputError, unknown
 from suite.task import AnyTask
 from tasks.corruptions import KINDS, SEVERITIES, corruptions
 from tasks.own.classification import OwnClassification
-from tasks.own.items import Description
+from tasks.own.keys import Description
 from tasks.shifted import corruption_metrics
 from tasks.statistics import image_statistics
 from tasks.variants import ATTRIBUTE, CLEAN, Variant, VariedImages
@@ -25,7 +25,7 @@ class OwnCorrupted(VariedImages):
         read = own.read
         super().__init__(
             own,
-            [_read_first(one, read) for one in (replace(CLEAN, groups={"corruption": CLEAN.name}), *made)],
+            [read_first(one, read) for one in (replace(CLEAN, groups={"corruption": CLEAN.name}), *made)],
             name=own.name,
             title=own.title,
             version=own.version,
@@ -64,7 +64,7 @@ def with_corruptions(own: OwnClassification, description: Description) -> AnyTas
     return OwnCorrupted(own, description)
 
 
-def _read_first(variant: Variant, read: Callable[[Any], Any]) -> Variant:
-    """The variant of an image in a file."""
+def read_first(variant: Variant, read: Callable[[Any], Any]) -> Variant:
+    """The variant of an input that `read` makes an array of, e.g. an image in a file."""
     change = variant.change
     return replace(variant, change=lambda given, rng: change(read(given), rng))

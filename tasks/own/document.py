@@ -7,11 +7,11 @@ from pathlib import Path
 from pydantic import BaseModel, create_model
 
 from suite.document import fields, with_generated
-from tasks.own import description, items
+from tasks.own import description, keys
 from tasks.own.common import Common, Variants
 
 PAGE = Path(__file__).parent.parent / "examples" / "README.md"
-KINDS: dict[str, type[Common]] = {"Classification": items.Description, "Segmentation": description.Description}
+KINDS: dict[str, type[Common]] = {"Classification": keys.Description, "Segmentation": description.Description}
 
 
 def text() -> str:
