@@ -17,7 +17,12 @@ from suite.metrics.segmentation import misses
 from suite.metrics.tubes import topology
 from suite.metrics.views import of_class, of_classes, renamed, under
 
-HEAD = ("dice", "iou", "nsd")  # of which groups are compared
+HEAD = ("dice", "iou")  # of which groups are compared, beside the NSD
+
+
+def heads(scoring: Scoring) -> tuple[str, ...]:
+    """Names of the metrics of which groups are compared: Dice, IoU and NSD."""
+    return (*HEAD, f"nsd_{scoring.tolerance:g}{scoring.unit}_surfel")
 
 
 def metrics_of(scoring: Scoring, by: Mapping[str, Iterable[str]] | None = None) -> tuple[Metric, ...]:
@@ -72,12 +77,11 @@ def _objects(scoring: Scoring) -> list[Metric]:
 
 def _by_group(wholes: list[Metric], scoring: Scoring, by: Mapping[str, Iterable[str]]) -> list[Metric]:
     """Dice, IoU and NSD of every group, the worst group, the gap and what chance makes of it, equity-scaled."""
-    nsd = f"nsd_{scoring.tolerance:g}{scoring.unit}_surfel"
-    heads = [metric for metric in wholes if metric.name in (*HEAD, nsd)]
+    compared = [metric for metric in wholes if metric.name in heads(scoring)]
     made: list[Metric] = []
     for attribute, values in by.items():
         named = [value for value in values if value]
-        for head in heads:
+        for head in compared:
             made += [groups.of_group(head, attribute, value) for value in named]
             if len(named) > 1:
                 made += _spreads(head, attribute)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from suite.data import Dataset, check
-from suite.errors import InputError, unknown
+from suite.errors import InputError
 from suite.manifest import Inputs, Manifest
 from suite.metrics.base import Metric
 from suite.metrics.shift import robust_accuracy
@@ -19,6 +19,7 @@ from suite.model import Classifier, Signature
 from suite.task import AnyTask, Example, Row
 from tasks.classification import PREDICTIONS, Classification
 from tasks.metric_sets import Measured, classification_metrics, shifted
+from tasks.own.by_group import chosen
 from tasks.own.items import Items, classes_of, digest, listed, reader
 from tasks.own.keys import Description
 from tasks.own.table import Attributes
@@ -77,27 +78,24 @@ class OwnClassification(Classification):
             protocol=_protocol(description),
             read=reader(description),
         )
-        self.framed = dataclasses.replace(self.framed, metrics=(*self.framed.metrics, *self._by_group()))
+        self.framed = dataclasses.replace(
+            self.framed, metrics=(*self.framed.metrics, *self._by_group()), least=description.least_group
+        )
 
     def read(self, given: Any) -> Any:
         """An item's input as an array; an array as it is."""
         return self._read(given)
 
-    def _by_group(self) -> Iterator[Metric]:
+    def _by_group(self) -> list[Metric]:
         """The declared metrics that are to be taken by group too.
 
         Raises:
             InputError: one of them is not declared, has brackets, or is a reference without an interval.
         """
-        if not self._own.by_group:
-            return
         already = {metric.name for metric in self.framed.metrics}
-        offered = {m.name: m for m in self.metrics if m.name not in already and "[" not in m.name and not m.no_interval}
-        for name in self._own.by_group:
-            if name not in offered and name not in already:
-                raise unknown(f"metric in by_group of data set {self.name!r}", name, offered)
-            if name in offered:
-                yield offered[name]
+        names = [name for name in self._own.by_group if name not in already]
+        offered = (metric for metric in self.metrics if "[" not in metric.name) if names else ()
+        return chosen(names, offered, f"data set {self.name!r}")
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]

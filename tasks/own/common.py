@@ -14,6 +14,7 @@ from suite.data import Dataset
 from suite.errors import InputError
 from suite.explain import explain
 from suite.manifest import Kind, canonical_json
+from suite.metrics.codes import MIN_GROUP
 
 _WORDS = {"title", "licence", "source", "sha256", "ubench"}  # no outcome depends on them
 
@@ -68,6 +69,10 @@ class Common(Strict):
     """The table's columns to report by: site, scanner, sex, age ..."""
     bands: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """Group columns of numbers and the limits of their bands: {age = [40, 65]} makes <40, 40-65 and >=65."""
+    by_group: tuple[str, ...] = ()
+    """Further metrics to report by group, as records name them: auroc, brier, hd95_max_voxel, dice[class=tumour] ..."""
+    least_group: int = Field(default=MIN_GROUP, ge=2)
+    """Items (cases) that a group needs for a value of its own; those of smaller ones are together in (small)."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The data's digest as records state it; other data are then refused."""
     variants: Variants | None = None
@@ -111,6 +116,8 @@ class Common(Strict):
         asked = [key for key in ("variants", "cluster", "groups", "where") if getattr(self, key)]
         if self.table is None and asked:
             raise ValueError(f"{asked[0]} names columns of a table, and no table is given: add table = ...")
+        if self.by_group and not self.groups:
+            raise ValueError("by_group names metrics to report by group, and there are no groups: add groups = [...]")
         stray = sorted(set(self.bands) - set(self.groups))
         if stray:
             raise ValueError(f"bands of {stray[0]!r}, which is not among the groups")

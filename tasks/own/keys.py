@@ -49,8 +49,6 @@ class Description(Common):
     """The largest change of a value, in 255ths of the range from 0 to 1; each attack at each of them."""
     attack_steps: int = Field(default=10, ge=3, le=1000)
     """Steps of pgd."""
-    by_group: tuple[str, ...] = ()
-    """Further metrics to report by group, as records name them: auroc, brier, f1, ece_equalmass ..."""
     metadata: tuple[str, ...] = ()
     """The table's columns that `hallmark slices` may describe errors by; numbers, or text with few values."""
     resize: int | None = Field(default=None, gt=0)

@@ -15,10 +15,13 @@ from suite.errors import InputError
 from suite.manifest import Inputs
 from suite.metrics.base import Metric
 from suite.metrics.codes import MISSING
+from suite.metrics.frame import Framed
+from suite.metrics.scored import heads
 from suite.model import Segmenter
 from suite.overlay import Picture
 from suite.task import Example, Row
 from tasks.own import cases, files, lazy, table
+from tasks.own.by_group import chosen, of_cases_with_a_value
 from tasks.own.cases import Case
 from tasks.own.common import Local
 from tasks.own.description import IGNORED, Description
@@ -91,6 +94,21 @@ class FolderSegmentation(Segmentation):
         self._description, self._found, self._checked = description, found, False
         self.ubench = description.ubench
         super().__init__(**declared(description, facts), dataset=dataset, load=self._load)
+
+    @cached_property
+    def framed(self) -> Framed:  # type: ignore[override]
+        """Dice, IoU, NSD and what `by_group` names, by every group that the outcomes hold and every pair.
+
+        A group's size is the number of its cases in which the metric has a value.
+
+        Raises:
+            InputError: `by_group` names a metric that is not declared, or one without an interval.
+        """
+        if not self._description.groups:
+            return Framed()
+        names = dict.fromkeys((*heads(self.scoring), *self._description.by_group))
+        found = chosen(list(names), self.metrics, f"data set {self.name!r}")
+        return Framed(metrics=tuple(map(of_cases_with_a_value, found)), least=self._description.least_group)
 
     def fetch(self) -> None:
         """Read every case once, and compare the digest where one is pinned.
@@ -186,7 +204,9 @@ def task(description: Description, folder: Path) -> OwnSegmentation:
     shape = cases.image(first, settled).pixels.shape
     variants = named(found.known, description)
     facts = Facts((shape[0], *(None for _ in shape[1:])), found.groups, len(found.cases), variants)
-    return OwnSegmentation(settled, lambda: found, facts)
+    made = OwnSegmentation(settled, lambda: found, facts)
+    made.framed.of({})  # a wrong name in by_group is refused before anything runs
+    return made
 
 
 def restored(description: Description, facts: Mapping[str, Any]) -> OwnSegmentation:
@@ -253,7 +273,6 @@ def declared(description: Description, facts: Facts) -> dict[str, Any]:
         "policy": description.policy,
         "lesion_dilation": description.lesion_dilation,
         "lesion_least_mm3": description.lesion_least_mm3,
-        "groups": facts.groups,
     }
 
 

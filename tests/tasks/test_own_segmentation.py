@@ -115,7 +115,9 @@ def test_clusters_and_groups_come_from_the_table(tmp_path):
     )
     assert [e.cluster for e in task.examples(None)] == ["p1", "p1", "p2"]
     assert task.examples(None)[1].groups == {"site": "(missing)", "age": ">=65"}
-    names = {metric.name for metric in task.metrics}
+    columns = {"group.site": np.array(["X", "(missing)", "Y"]), "group.age": np.array(["<40", ">=65", "(missing)"])}
+    columns |= dict.fromkeys(("predicted", "true", "intersection", "voxels"), np.ones((3, 1), dtype=np.int64))
+    names = {metric.name for metric in task.framed.of(columns)}
     assert {"dice[site=X]", "dice[site=(missing)]", "dice[age=<40]", "worst_group_dice[site]"} <= names
     assert task.description()["own"]["groups"]["site"] == {"X": 1, "Y": 1, "(missing)": 1}
     (tmp_path / "t.csv").write_text("image,patient\na,p1\nb,p1\n")
