@@ -14,26 +14,23 @@ everything last, K terms, R resamples, B resamples of one block.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from suite import rows
+from suite.draws import Counts, Draws
 from suite.stats import N_RESAMPLES, Finish, FloatArray, IntArray, cluster_sums, finished
 
 _BLOCK_COUNTS = 2**21  # counts in one block: 4 MB
-_KEPT_BYTES = 2**26  # of the counts that are kept: those of 6,700 clusters
-_MOST = np.iinfo(np.uint8).max
+_WORKERS = 4  # at most: drawing is a third of the work, and one stream
 _WIDE = 8  # terms from which a metric is worth a look at which of them are 0
 _TAKE, _CALL = 4, 500  # what it costs to pick a unit's count, and to call a product, in products
-
-Counts = npt.NDArray[np.unsignedinteger[Any]]
-_KEPT: dict[tuple[int, int], Counts] = {}  # (clusters, seed) -> counts of all resamples, the latest only
 
 
 @dataclass
@@ -47,7 +44,7 @@ class Sums:
         ends_S: units are sorted by group: those of group s are ``ends_S[s]:ends_S[s + 1]``, of no group those before
             ``ends_S[0]``; ``None``: there are no groups.
         n_clusters: all clusters C.
-        values: what came out, [R, V], or [R, 1] without groups.
+        values: what came out, [B, V], or [B, 1] without groups, by the first resample of each block.
     """
 
     finish: Finish
@@ -55,14 +52,14 @@ class Sums:
     cluster_M: IntArray | None = None
     ends_S: IntArray | None = None
     n_clusters: int = 0
-    values: list[FloatArray] = field(default_factory=list)
+    values: dict[int, FloatArray] = field(default_factory=dict)
 
     @property
     def resampled(self) -> FloatArray:
         """All that came out, [R, V]."""
-        return np.concatenate(self.values)
+        return np.concatenate([self.values[start] for start in sorted(self.values)])
 
-    @property
+    @cached_property
     def real(self) -> FloatArray:
         """The values without resampling, [V]."""
         edges = [0, len(self.sums_MK)] if self.ends_S is None else [0, *self.ends_S.tolist()]
@@ -71,11 +68,16 @@ class Sums:
             sums_SK = np.concatenate([sums_SK[1:], sums_SK.sum(axis=0, keepdims=True)])
         return finished(self.finish, sums_SK)
 
-    def add(self, sums_BSK: FloatArray) -> None:
-        """Take in one block's sums by segment: no group, then each group; or everything."""
+    def add(self, start: int, sums_BSK: FloatArray) -> None:
+        """Take in one block's sums by segment: no group, then each group; or everything.
+
+        Args:
+            start: the block's first resample.
+            sums_BSK: its sums.
+        """
         if self.ends_S is not None:
             sums_BSK = np.concatenate([sums_BSK[:, 1:], sums_BSK.sum(axis=1, keepdims=True)], axis=1)
-        self.values.append(finished(self.finish, sums_BSK))
+        self.values[start] = finished(self.finish, sums_BSK)
 
 
 def of_clusters(terms_NK: FloatArray, finish: Finish, cluster_N: IntArray) -> Sums:
@@ -96,53 +98,27 @@ def of_groups(terms_NK: FloatArray, finish: Finish, cluster_N: IntArray, codes_N
 def resample(asked: Sequence[Sums], n_clusters: int, seed: int) -> None:
     """Draw `n_clusters` clusters with replacement 10,000 times and fill in everybody's `values`.
 
-    Holds a block of draws and two of counts, 30 MB, whatever the number of clusters below 2 million, and the counts of
-    the latest draw that fit in 64 MB; the values take 8 bytes a resample, group and metric.
+    Two to four threads draw blocks in turn, count and sum them; what comes out does not depend on their number. Each
+    holds a block of draws and two of counts, 25 MB, whatever the number of clusters below 2 million; the counts of the
+    latest draw that fit in 64 MB are kept. The values take 8 bytes a resample, group and metric.
     """
     layouts = [_Layout(group) for group in _same_units(asked)]
     n_rows = max(1, _BLOCK_COUNTS // max(n_clusters, *(layout.width for layout in layouts)))
-    with ThreadPoolExecutor(1) as ahead:  # the next block is drawn and counted while this one is summed
-        blocks = _blocks(n_clusters, n_rows, seed)
-        coming = ahead.submit(next, blocks, None)
-        while (counts_BC := coming.result()) is not None:
-            coming = ahead.submit(next, blocks, None)
-            for layout in layouts:
-                layout.add(counts_BC)
+    stream = Draws(n_clusters, n_rows, seed)
 
+    def work(_: int) -> None:
+        try:
+            while (block := stream.block()) is not None:
+                for layout in layouts:
+                    layout.add(*block)
+        except BaseException:
+            stream.stop()
+            raise
 
-def _blocks(n_clusters: int, n_rows: int, seed: int) -> Iterator[Counts]:
-    """Blocks of counts [B, C]; those of few clusters are kept, for the next metric or task with as many."""
-    kept_RC = _KEPT.get((n_clusters, seed))
-    if kept_RC is not None:
-        yield from (kept_RC[start : start + n_rows] for start in range(0, N_RESAMPLES, n_rows))
-        return
-    small = n_clusters * N_RESAMPLES <= _KEPT_BYTES
-    keep_RC = np.empty((N_RESAMPLES, n_clusters), dtype=np.uint8) if small else None
-    done = 0
-    for draws_BC in _drawn(n_clusters, n_rows, seed):
-        counts_BC = _counted(draws_BC, n_clusters)
-        if keep_RC is not None and counts_BC.max() <= _MOST:
-            keep_RC[done : done + len(counts_BC)] = counts_BC
-            done += len(counts_BC)
-        yield counts_BC
-    if keep_RC is not None and done == N_RESAMPLES:
-        _KEPT.clear()
-        _KEPT[n_clusters, seed] = keep_RC
-
-
-def _drawn(n_clusters: int, n_rows: int, seed: int) -> Iterator[IntArray]:
-    """Blocks of draws [B, C], from one stream in row order: the size of a block changes nothing."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, N_RESAMPLES, n_rows):
-        yield rng.integers(0, n_clusters, (min(n_rows, N_RESAMPLES - start), n_clusters))
-
-
-def _counted(draws_BC: IntArray, n_clusters: int) -> Counts:
-    """How often each cluster was drawn, [B, C]; row by row, which stays in the cache."""
-    counts_BC = np.empty(draws_BC.shape, dtype=np.uint16)  # a cluster is drawn 65,536 times in no resample
-    for draws_C, counts_C in zip(draws_BC, counts_BC, strict=True):
-        counts_C[:] = np.bincount(draws_C, minlength=n_clusters)
-    return counts_BC
+    n_workers = min(_WORKERS, os.cpu_count() or 1, -(-N_RESAMPLES // n_rows))
+    with ThreadPoolExecutor(n_workers) as workers:
+        list(workers.map(work, range(n_workers)))
+    stream.keep()
 
 
 class _Layout:
@@ -159,29 +135,33 @@ class _Layout:
         if any(one.sums_MK.shape[1] >= _WIDE for one in members):
             self._sort(terms_MK, edges)
         target_F = np.concatenate([part.target_K for part in self._parts])
-        self._order_F = np.argsort(target_F, kind="stable")
-        self._target_T, self._first_T = np.unique(target_F[self._order_F], return_index=True)
+        starts = np.cumsum([0, *(part.terms_PD.shape[1] for part in self._parts[:-1])])
+        column_F = np.concatenate([part.column_K + at for part, at in zip(self._parts, starts, strict=True)])
+        order_F = np.argsort(target_F, kind="stable")
+        self._column_F = column_F[order_F]
+        self._target_T, self._first_T = np.unique(target_F[order_F], return_index=True)
         self.width = max(len(target_F), self._shape[0] * self._shape[1])
 
     def _sort(self, terms_MK: FloatArray, edges: Sequence[int]) -> None:
         """Sort units by their cell, where that leaves far fewer products: a unit of an ECE has 3 terms of 45."""
         order_M, parts = _by_cell(terms_MK, edges, next(_cells(self._members)))
         taken = 0 if self._cluster_M is not None else _TAKE * len(terms_MK)
-        if sum(part.terms_PK.size for part in parts) + taken + _CALL * len(parts) < terms_MK.size:
+        if sum(part.terms_PD.size for part in parts) + taken + _CALL * len(parts) < terms_MK.size:
             self._cluster_M = order_M if self._cluster_M is None else self._cluster_M[order_M]
             self._parts = parts
 
-    def add(self, counts_BC: Counts) -> None:
+    def add(self, start: int, counts_BC: Counts) -> None:
+        """Sum a block, whose first resample is `start`, and hand everybody his sums."""
         counts = counts_BC if self._cluster_M is None else counts_BC.take(self._cluster_M, axis=1)
-        found_BF = np.concatenate(
-            [counts[:, part.start : part.stop].astype(np.float64) @ part.terms_PK for part in self._parts], axis=1
+        found_BD = np.concatenate(
+            [counts[:, part.start : part.stop].astype(np.float64) @ part.terms_PD for part in self._parts], axis=1
         )
         sums_BX = np.zeros((len(counts), self._shape[0] * self._shape[1]))
         if len(self._first_T):
-            sums_BX[:, self._target_T] = np.add.reduceat(found_BF[:, self._order_F], self._first_T, axis=1)
+            sums_BX[:, self._target_T] = np.add.reduceat(found_BD[:, self._column_F], self._first_T, axis=1)
         sums_BSK = sums_BX.reshape(len(counts), *self._shape)
         for one, mine in zip(self._members, np.split(sums_BSK, self._cuts, axis=2), strict=True):
-            one.add(mine)
+            one.add(start, mine)
 
 
 @dataclass(frozen=True)
@@ -191,21 +171,31 @@ class _Part:
     Attributes:
         start: first unit.
         stop: one past the last unit.
-        terms_PK: their terms.
+        terms_PD: their different terms: the 1 that is summed for every mean stands here once.
+        column_K: which of these each term is.
         target_K: which of all sums each term goes into, segments first.
     """
 
     start: int
     stop: int
-    terms_PK: FloatArray
+    terms_PD: FloatArray
+    column_K: IntArray
     target_K: IntArray
+
+
+def _part(start: int, stop: int, terms_PK: FloatArray, target_K: IntArray) -> _Part:
+    """With equal terms once."""
+    number: dict[bytes, int] = {}
+    column_K = np.array([number.setdefault(term.tobytes(), len(number)) for term in terms_PK.T], dtype=np.int64)
+    first_D = np.unique(column_K, return_index=True)[1]
+    return _Part(start, stop, np.ascontiguousarray(terms_PK[:, first_D]), column_K, target_K)
 
 
 def _whole(terms_MK: FloatArray, edges: Sequence[int]) -> list[_Part]:
     """One part a segment, with all terms."""
     width = terms_MK.shape[1]
     return [
-        _Part(start, stop, terms_MK[start:stop], np.arange(width) + segment * width)
+        _part(start, stop, terms_MK[start:stop], np.arange(width) + segment * width)
         for segment, (start, stop) in enumerate(pairwise(edges))
         if stop > start
     ]
@@ -229,7 +219,7 @@ def _by_cell(terms_MK: FloatArray, edges: Sequence[int], cell_M: IntArray) -> tu
         terms_PK = terms_MK[order_M[start:stop]]
         there = np.flatnonzero(terms_PK.any(axis=0))
         target = there + segment_M[order_M[start]] * terms_MK.shape[1]
-        parts.append(_Part(start, stop, np.ascontiguousarray(terms_PK[:, there]), target))
+        parts.append(_part(start, stop, terms_PK[:, there], target))
     return order_M, parts
 
 

@@ -35,7 +35,7 @@ ALLOWED = {
     "suite.model": ("suite.errors",),
     "suite.probes": ("suite.errors", "suite.probes"),
     "suite.masks": ("suite.errors", "suite.masks"),
-    "suite.metrics": ("suite.errors", "suite.masks", "suite.metrics", "suite.outcomes", "suite.stats"),
+    "suite.metrics": ("suite.ahead", "suite.errors", "suite.masks", "suite.metrics", "suite.outcomes", "suite.stats"),
     "suite.overlay": (),
     "suite.task": ("suite.errors", "suite.data", "suite.manifest", "suite.metrics", "suite.model", "suite.overlay"),
     "suite.store": ("suite.errors", "suite.disk", "suite.record", "suite.outcomes"),

@@ -10,7 +10,7 @@ metric declares `whole` instead, and its bootstrap computes it again from the ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,8 +124,7 @@ class Metric:
     def inside(self, columns: Columns) -> Columns:
         """The items of its `where`, before `prepare`."""
         for column, value in self.where:
-            inside = columns[column] == value
-            columns = {name: values[inside] for name, values in columns.items()}
+            columns = _Inside(columns, np.flatnonzero(columns[column] == value))
         return columns
 
     def _sums(self, columns: Columns) -> NDArray[np.float64]:
@@ -147,6 +146,25 @@ class Metric:
         """What the value was taken over: items, or the sum of the `observed` column (tokens, pixels)."""
         mine = self.rows(columns)[self.observed or self.needs[0]]
         return len(mine) if self.observed is None else int(mine.sum())
+
+
+class _Inside(Mapping[str, NDArray[Any]]):
+    """Some rows of columns, each taken when it is asked for: a metric reads few of many."""
+
+    def __init__(self, columns: Columns, rows_N: NDArray[np.int64]) -> None:
+        self._columns, self._rows_N = columns, rows_N
+        self._taken: dict[str, NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._taken:
+            self._taken[name] = self._columns[name][self._rows_N]
+        return self._taken[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 def ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.ahead import ahead
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric, not_additive
 from suite.metrics.codes import Attributes
@@ -38,6 +40,8 @@ QUANTILE = 0.95
 MAX_UNDEFINED = 0.05
 NO_ESTIMATE = "a statement about chance, not an estimate"
 _WIDE = 8  # terms from which it is worth a look at which of them are 0
+_BATCH, _WORKERS = 2**21, 2  # labels that are dealt at a time by another thread; threads that sum them
+_SHORTEST, _SHORT = 2**16, 2**32
 _KEPT_LABELS = 2**27  # labels of all permutations that are kept: 256 MB
 
 Floats = NDArray[np.float64]
@@ -84,8 +88,9 @@ class Deals:
         key = digest(code_U, block_U)
         if self._labels[0] != key:
             made = np.empty((PERMUTATIONS, len(code_U)), dtype=np.int16 if code_U.max(initial=0) < 2**15 else np.int64)
-            for row_U, labels_U in zip(made, _dealt(code_U, block_U), strict=True):
-                row_U[:] = labels_U
+            small_U = code_U.astype(made.dtype)
+            for row_U, deal_U in zip(made, ahead(_deals(block_U), 1 + _BATCH // (1 + len(code_U))), strict=True):
+                row_U[deal_U] = small_U
             self._labels = key, made
         return self._labels[1]
 
@@ -198,15 +203,19 @@ def _dealt_sums(units_UK: Floats, code_U: Ints, n_groups: int, dealt: Iterable[N
     varying_UK = units_UK * ~constant_K
     cells, cell_U = np.unique((varying_UK != 0).argmax(axis=1) if n_terms >= _WIDE else 0 * code_U, return_inverse=True)
     term_SC, values_SU = _packed(varying_UK, cell_U, len(cells))
-    sums_PGK = []
-    for labels_U in dealt:
+
+    def summed(labels_U: NDArray[Any]) -> Floats:
         at_U = labels_U * np.int64(len(cells)) + cell_U if len(cells) > 1 else labels_U.astype(np.int64)
         sums_GK = fixed_GK.copy()
         for term_C, values_U in zip(term_SC, values_SU, strict=True):
             found_GC = np.bincount(at_U, values_U, minlength=n_groups * len(cells)).reshape(n_groups, len(cells))
             np.add.at(sums_GK.T, term_C, found_GC.T)
-        sums_PGK.append(sums_GK)
-    return np.stack(sums_PGK)
+        return sums_GK
+
+    if isinstance(dealt, np.ndarray) and dealt.size > _BATCH:  # all in memory, and enough to share out
+        with ThreadPoolExecutor(_WORKERS) as workers:
+            return np.stack(list(workers.map(summed, dealt)))
+    return np.stack([summed(labels_U) for labels_U in dealt])
 
 
 def _packed(terms_UK: Floats, cell_U: Ints, n_cells: int) -> tuple[list[Ints], list[Floats]]:
@@ -240,7 +249,7 @@ def _gap_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> float:
 
 def _dealt(code_U: Ints, block_U: Ints) -> Iterator[Ints]:
     """The labels of units, dealt out anew each time."""
-    for deal_U in _deals(block_U):
+    for deal_U in ahead(_deals(block_U), 1):
         labels_U = np.empty_like(code_U)
         labels_U[deal_U] = code_U
         yield labels_U
@@ -251,8 +260,16 @@ def digest(*arrays: NDArray[Any]) -> bytes:
     made = hashlib.blake2b()
     for array in arrays:
         for part in array if array.dtype == object else [array]:
-            made.update(np.ascontiguousarray(part).tobytes())
+            shorter = _shorter(np.asarray(part))
+            made.update(shorter.dtype.str.encode())
+            made.update(np.ascontiguousarray(shorter).view(np.uint8).data)
     return made.digest()
+
+
+def _shorter(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of groups and clusters in a quarter of the bytes; digests take the time of what they read."""
+    fits = array.dtype == np.int64 and array.size and array.min() >= 0 and array.max() < _SHORT
+    return array.astype(np.uint16 if fits and array.max() < _SHORTEST else np.uint32) if fits else array
 
 
 def _deals(block_U: Ints, times: int = PERMUTATIONS) -> Iterator[Ints]:
@@ -264,8 +281,8 @@ def _deals(block_U: Ints, times: int = PERMUTATIONS) -> Iterator[Ints]:
 
 def _one_group_each(cluster_N: NDArray[np.generic], code_N: Ints) -> bool:
     """Whether no cluster holds items of two groups."""
-    pairs = np.unique(np.stack([np.unique(cluster_N, return_inverse=True)[1], code_N], axis=1), axis=0)
-    return len(pairs) == len(np.unique(pairs[:, 0]))
+    _, first_C, number_N = np.unique(cluster_N, return_index=True, return_inverse=True)
+    return bool((code_N == code_N[first_C][number_N]).all())
 
 
 def _sort_keys(values: NDArray[np.generic]) -> list[NDArray[np.generic]]:

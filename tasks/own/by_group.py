@@ -32,7 +32,7 @@ def chosen(names: Sequence[str], offered: Iterable[Metric], where: str) -> list[
 def of_cases_with_a_value(metric: Metric) -> Metric:
     """The same number, from those cases alone that have a part in it: a group is as large as it has such cases.
 
-    A class that is in neither map of a case gives it no Dice; thirty such cases say nothing of a hospital. A metric that
+    A class that is in neither map of a case gives it no Dice; thirty such cases say nothing of a site. A metric that
     is no function of sums is about every case.
     """
     if metric.whole is not None:

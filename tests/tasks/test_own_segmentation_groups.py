@@ -26,7 +26,7 @@ def square(left: int) -> np.ndarray:
 
 @pytest.fixture
 def sites(tmp_path: Path) -> Path:
-    """Site A: 20 right cases and 5 that lie 2 pixels off; B: 18 right ones and 4 without anything; C: 3, 1 pixel off."""
+    """Site A: 20 right cases and 5 that lie 2 pixels off; B: 18 right ones and 4 empty ones; C: 3, 1 pixel off."""
     cases = [("A", 4, 4)] * 20 + [("A", 4, 6)] * 5 + [("B", 4, 4)] * 18 + [("B", -1, -1)] * 4 + [("C", 4, 5)] * 3
     for number, (_, image, label) in enumerate(cases):
         write(tmp_path / "images" / f"{number}.png", square(image))
