@@ -18,8 +18,9 @@ NEAR = [k + 0.5 for k in range(10)]  # how many levels a grey image of site A li
 FAR = [k + 20.5 for k in range(10)]  # and one of site B
 
 
-def brightness(root: Path, **inputs: object) -> Path:
-    """A model that says 1 where the mean of the pixels is above one half."""
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A model that says 1 where the mean of the pixels is above one half; exported once, which takes its time."""
     import torch
 
     class Bright(torch.nn.Module):
@@ -27,12 +28,17 @@ def brightness(root: Path, **inputs: object) -> Path:
             margin = 100 * (x.flatten(1).mean(dim=1) - 0.5)
             return torch.stack([-margin, margin], dim=1)
 
+    path = tmp_path_factory.mktemp("exported") / "m.pt2"
     free = {"x": {0: torch.export.Dim("batch")}}
-    program = torch.export.export(Bright().eval(), (torch.zeros(2, 1, SIDE, SIDE),), dynamic_shapes=free)
-    torch.export.save(program, root / "m.pt2")
-    content = {"m.pt2": (root / "m.pt2").read_bytes()}
-    shown = {"shape": [1, SIDE, SIDE], "classes": 2, **inputs}
-    return write_submission(root / "subs", "bright", content, "m.pt2", format="torch-export", inputs=shown)
+    torch.export.save(torch.export.export(Bright().eval(), (torch.zeros(2, 1, SIDE, SIDE),), dynamic_shapes=free), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def bright(tmp_path: Path, exported: bytes) -> Path:
+    inputs = {"shape": [1, SIDE, SIDE], "classes": 2}
+    files = {"m.pt2": exported}
+    return write_submission(tmp_path / "subs", "bright", files, "m.pt2", format="torch-export", inputs=inputs)
 
 
 def pictures(root: Path) -> None:
@@ -51,11 +57,11 @@ def pictures(root: Path) -> None:
     (root / "t.csv").write_text("\n".join(rows))
 
 
-def test_own_images_are_attacked_along_the_models_gradient(tmp_path: Path, hallmark: Hallmark) -> None:
+def test_own_images_are_attacked_along_the_models_gradient(tmp_path: Path, hallmark: Hallmark, bright: Path) -> None:
     """An image flips where eps exceeds its distance: of site A 2 of 10 at two levels, 8 of 10 at eight, of B none."""
     pictures(tmp_path)
     (tmp_path / "d.toml").write_text(HEAD + ATTACKS)
-    ran = hallmark("run", brightness(tmp_path), "--data", "d.toml", "--json")
+    ran = hallmark("run", bright, "--data", "d.toml", "--json")
     assert ran.code == 0, ran.err
     assert ran.json["records"][0]["protocol"] == "native/linf-own-answer-1"
     made = {m["name"]: m for m in ran.json["records"][0]["measurements"]}
@@ -74,12 +80,12 @@ def test_own_images_are_attacked_along_the_models_gradient(tmp_path: Path, hallm
 
 
 def test_what_cannot_be_attacked_is_refused_in_one_line(
-    tmp_path: Path, hallmark: Hallmark, fake: Callable[..., Path]
+    tmp_path: Path, hallmark: Hallmark, fake: Callable[..., Path], bright: Path
 ) -> None:
     pictures(tmp_path)
     model = fake("m", {"fake": "oracle", "classes": 2}, inputs={"shape": [1, SIDE, SIDE], "classes": 2})
     table = 'name = "mine"\nkind = "classification"\ntable = "t.csv"\nlabel = "site"\nfeatures = ["x"]\n'
-    np.savez(tmp_path / "far.npz", x=np.full((4, 1, 2, 2), 3.0), y=[0, 1, 0, 1])
+    np.savez(tmp_path / "far.npz", x=np.full((4, 1, SIDE, SIDE), 3.0), y=[0, 1, 0, 1])
     arrays = 'name = "mine"\nkind = "classification"\narrays = "far.npz"\nclasses = ["a", "b"]\n'
     for text, words in (
         (HEAD + ATTACKS, ("format fake gives no gradients", "transformers/torch-export")),
@@ -92,17 +98,16 @@ def test_what_cannot_be_attacked_is_refused_in_one_line(
         (table + 'attacks = ["pgd"]', ("attacks need images",)),
     ):
         (tmp_path / "d.toml").write_text(text)
-        if "x" in text and "features" in text:
+        if "features" in text:
             (tmp_path / "t.csv").write_text("id,site,x\n1,A,0\n2,B,1\n")
         one_line(hallmark("run", model, "--data", "d.toml"), 2, *words)
     (tmp_path / "d.toml").write_text(arrays + 'attacks = ["fgsm"]')
-    bright = brightness(tmp_path)
     one_line(hallmark("run", bright, "--data", "d.toml"), 2, "values from 3 to 3", "[0, 1]")
 
 
-def test_the_normalisation_must_be_where_the_gradient_goes(tmp_path: Path, hallmark: Hallmark) -> None:
+def test_the_normalisation_must_be_where_the_gradient_goes(tmp_path: Path, hallmark: Hallmark, bright: Path) -> None:
     pictures(tmp_path)
     said = "[normalisation]\nmean = [0.5]\nstd = [0.5]\n"
     (tmp_path / "d.toml").write_text(HEAD + ATTACKS + said)
-    ran = hallmark("run", brightness(tmp_path), "--data", "d.toml")
+    ran = hallmark("run", bright, "--data", "d.toml")
     one_line(ran, 2, "declare it in the manifest's [inputs]")

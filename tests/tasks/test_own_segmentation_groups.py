@@ -79,7 +79,6 @@ def test_the_least_size_of_a_group_is_the_users_to_set(
     ("changed", "words"),
     [
         ({"by_group": ["hd59_max_voxel"]}, ("'hd59_max_voxel'", "'hd95_max_voxel'")),
-        ({"by_group": ["n_missed[class=organ]"]}, ("unknown metric in by_group", "n_missed")),
         ({"by_group": ["hd95_max_voxel"], "groups": []}, ("by_group", "add groups")),
         ({"least_group": 1}, ("least_group", "2")),
     ],
