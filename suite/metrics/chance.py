@@ -214,8 +214,11 @@ def _dealt_sums(units_UK: Floats, code_U: Ints, n_groups: int, dealt: Iterable[N
 
     if isinstance(dealt, np.ndarray) and dealt.size > _BATCH:  # all in memory, and enough to share out
         with ThreadPoolExecutor(_WORKERS) as workers:
-            return np.stack(list(workers.map(summed, dealt)))
-    return np.stack([summed(labels_U) for labels_U in dealt])
+            sums = list(workers.map(summed, dealt))
+    else:
+        sums = [summed(labels_U) for labels_U in dealt]
+    sums_PGK: Floats = np.stack(sums)
+    return sums_PGK
 
 
 def _packed(terms_UK: Floats, cell_U: Ints, n_cells: int) -> tuple[list[Ints], list[Floats]]:

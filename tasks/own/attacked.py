@@ -35,8 +35,7 @@ class OwnAttacked(AttackedImages):
         self._read, self._normalisation = own.read, description.normalisation
         names = sorted(description.groups)
         framed = tuple(groups.of_group(ACCURACY, ATTRIBUTE, name) for name in (CLEAN.name, used[-1].name))
-        attributes = (*names, *combinations(names, 2))
-        self.framed = replace(own.framed, metrics=framed, attributes=attributes, decisions=None)
+        self.framed = replace(own.framed, metrics=framed, attributes=(*names, *combinations(names, 2)), decisions=None)
 
     def fetch(self) -> None:
         """Read every item once.
