@@ -10,6 +10,7 @@ on Back alike, so no two pages may use one name for different widgets: a page's 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Collection
@@ -20,6 +21,7 @@ import streamlit as st
 
 from leaderboard.board import Board, open_board
 from suite import index
+from suite import indexing as indexer
 from suite.errors import HallmarkError
 from suite.store import Store
 
@@ -48,6 +50,8 @@ class Keeper:
         if self._took is None:
             written = index.folder(self.store) / index.RECORDS
             self._took = QUICK_S * 2 if written.is_file() and written.stat().st_size > SMALL_INDEX else 0.0
+        if indexer.read(self.store) is not None:  # hallmark board is at it
+            return
         pause = min(PAUSE * self._took, LONGEST_PAUSE_S)
         if time.monotonic() - self._ended < pause or not self._lock.acquire(blocking=False):
             return
@@ -82,6 +86,11 @@ def _board(root: str, digest: str) -> Board:
 def root() -> Path:
     """The folder of records that the board shows: $HALLMARK_RESULTS, else ``results``."""
     return Path(os.environ.get(RESULTS_VARIABLE) or "results")
+
+
+def indexing() -> bool:
+    """Whether the index is being brought up to date by another process."""
+    return indexer.read(Store(root())) is not None
 
 
 def board() -> Board:
@@ -121,8 +130,24 @@ def say_unknown(noun: str, given: Collection[str], known: Collection[str]) -> No
     """A plain message for names in the URL that are not (or no longer) here."""
     unknown = [name for name in given if name not in known]
     if unknown:
-        st.info(f"The link names a {noun} that is not here; it is left out:")
+        article = "an" if noun[:1] in tuple("aeiou") else "a"
+        st.info(f"The link names {article} {noun} that is not here; it is left out:")
         st.text("\n".join(unknown))
+
+
+def public(words: str) -> str:
+    """Words for strangers: without the folders of this machine, which messages about files name.
+
+    The folder of results keeps its last name; the one that the board was started in becomes ``.``.
+    """
+    here = root().absolute()
+    mirror = os.environ.get("HALLMARK_DATA")
+    folders = [(Path(mirror).absolute(), "$HALLMARK_DATA")] if mirror else []
+    folders += [(here, here.name), (here.resolve(), here.name), (Path.cwd(), "."), (Path.home(), "~")]
+    for folder, said in sorted(folders, key=lambda pair: -len(str(pair[0]))):
+        if folder != Path(folder.anchor):
+            words = re.sub(re.escape(str(folder)) + r"(?![\w.-])", said.replace("\\", r"\\"), words)
+    return words
 
 
 def remember(name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from leaderboard import text
+from leaderboard import data, text
 from leaderboard.columns import COLUMNS
 
 CHARACTER, CELL_PADDING, WIDEST = 6.9, 19, 360
@@ -51,6 +51,7 @@ def plain(rows: pd.DataFrame, alt_text: str, first: str | None = None, signed: t
         first: a column that stays in view.
         signed: columns whose numbers show their sign.
     """
+    rows = rows.apply(lambda cells: cells.map(_public) if _has_words(cells) else cells)
     st.dataframe(
         rows,
         hide_index=True,
@@ -59,6 +60,14 @@ def plain(rows: pd.DataFrame, alt_text: str, first: str | None = None, signed: t
         placeholder=text.MISSING,
         alt=alt_text,
     )
+
+
+def _has_words(cells: pd.Series) -> bool:
+    return pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells)
+
+
+def _public(cell: Any) -> Any:
+    return data.public(cell) if isinstance(cell, str) else cell
 
 
 def _plain(name: str, cells: pd.Series, pinned: bool, signed: bool) -> Any:
@@ -87,4 +96,5 @@ def figure(chart: Any, words: str, rows: pd.DataFrame | None = None) -> None:
 
 def note(words: str) -> None:
     """Why something is not shown. The words may come from a record."""
+    words = data.public(words)
     st.text(words[:1].upper() + words[1:])

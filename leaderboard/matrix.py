@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 
 RULE = (
@@ -32,3 +34,14 @@ def by_task(rows: pd.DataFrame) -> pd.DataFrame:
     out = means.join(values[sorted(tasks)])
     order = newest.drop_duplicates("submission").set_index("submission")["position"]
     return out.loc[order.sort_values().index].reset_index()
+
+
+def to_csv(found: pd.DataFrame) -> bytes:
+    """The matrix as `by_task` made it; missing cells are empty."""
+    return str(found.to_csv(index=False)).encode()
+
+
+def to_json(found: pd.DataFrame) -> bytes:
+    """The matrix as a list of objects, one a model; missing cells are null."""
+    rows = found.astype(object).where(found.notna(), None).to_dict("records")
+    return (json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

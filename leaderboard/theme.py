@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from leaderboard import text
+from leaderboard import data, text
 from leaderboard.board import Board
 
 # Okabe and Ito's colours that stand out on white and on black alike
@@ -20,7 +20,7 @@ def problems(board: Board) -> None:
     st.warning(f"{text.count(len(board.problems), 'file')} cannot be read; the rest is shown.")
     with st.expander("Which ones, and why"):
         for problem in board.problems[:PROBLEMS_SHOWN]:
-            st.text(problem)
+            st.text(data.public(problem))
         if len(board.problems) > PROBLEMS_SHOWN:
             st.text(f"and {len(board.problems) - PROBLEMS_SHOWN} more: hallmark verify")
 
@@ -34,4 +34,3 @@ def nothing(board: Board) -> None:
     else:
         st.info("The folder of results holds no records yet. Score something first:")
     st.code(text.NEXT_COMMAND, language="bash")
-    st.text(f"Folder: {board.root.absolute()}")

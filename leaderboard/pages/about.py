@@ -206,7 +206,6 @@ def _here(board: Board) -> None:
     st.subheader("This board")
     files = len(board.table)
     st.text(
-        f"Folder: {board.root.absolute()}\n"
         f"{files:,} record file(s), {len(board.problems):,} of them unreadable, {board.limited:,} of a part of a task; "
         f"{len(board.rows):,} row(s)."
     )

@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from leaderboard import data, grid, lineage, opened, picker, releases, text, theme
+from leaderboard import address, data, grid, lineage, opened, picker, releases, text, theme
 from leaderboard.board import Board
 from suite.store import Stored
 from suite.verdict import Verdict
@@ -31,6 +31,7 @@ def main() -> None:
     if not names:
         theme.nothing(board)
         return
+    address.check({"kin": address.SWITCH, "margin": address.AMOUNT})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = picker.one("model", "history", names)
         kin = st.toggle("Its whole family", key="kin", bind="query-params")

@@ -15,7 +15,7 @@ from board_records import describe, family, put
 from streamlit.testing.v1 import AppTest
 from support import REPOSITORY
 
-from suite.index import refresh
+from suite import paired_index
 from suite.store import Store
 
 Open = Callable[..., AppTest]
@@ -230,7 +230,7 @@ def test_changes_that_were_never_computed_are_told_with_the_command(board: Open,
     assert "not computed yet" in page.info[0].value
     assert page.code[0].value == f"hallmark board --results {tmp_path}"
     assert names(page) == ["parent", "child"]
-    refresh(Store(tmp_path), {})
+    paired_index.refresh(Store(tmp_path), {})
     assert not board().info
 
 

@@ -45,7 +45,7 @@ def test_parts_of_names_with_commas_and_equals() -> None:
     assert brackets.part("latency_p50_s[scenario=batch-1]") is None
     names = ["dice", "dice[class=a]", "dice[site=x]", "dice_gap[site]", "dice_gap_p[site]", "worst_group_dice[site]"]
     found = [Measurement.model_validate(measurement(name, 0.5)) for name in [*names, "iou[class=a]"]]
-    assert brackets.of_primary(found, "dice") == [*names[:3], "dice_gap[site]", "worst_group_dice[site]"]
+    assert brackets.with_parts(found, "dice") == [*names[:3], "dice_gap[site]", "worst_group_dice[site]"]
     assert brackets.stems(found, "iou") == ["iou", "dice"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support import Ran, one_line
 
-from suite import family, index, record
+from suite import family, paired_index, record
 from suite.store import Store, Stored
 from tasks import TASKS
 
@@ -104,20 +104,19 @@ def test_a_task_can_be_chosen_and_nothing_is_said_so(hallmark: Hallmark, fake: F
 
 def test_the_index_holds_the_differences_and_follows_new_records(hallmark: Hallmark, fake: Fake) -> None:
     store = scored_family(hallmark, fake)
-    found = index.read(store)  # `run` refreshed it
+    found = paired_index.read(store)  # `run` refreshed it
     (stem,) = found
     assert stem == next(Path("results/a-child/digits").glob("*.json")).stem
     line = next(one for one in family.lines(store, TASKS) if one.depth == 1)
     assert line.difference is not None
     assert found[stem]["differences"]["accuracy"]["value"] == line.difference.value
     hallmark("run", Path("subs/b-parent"), "-t", "digits", "--again")
-    again = index.read(store)
+    again = paired_index.read(store)
     assert again[stem]["parent"] != found[stem]["parent"]
     path = Path("results/.index/paired.parquet")
     path.write_text("{")
-    assert index.read(store) == {}
-    assert index.refresh(store, TASKS) == again == index.read(store)
-    assert index.differences(store, stem) == again[stem]
+    assert paired_index.read(store) == {}
+    assert paired_index.refresh(store, TASKS) == again == paired_index.read(store)
 
 
 def test_the_board_needs_a_folder(hallmark: Hallmark) -> None:
