@@ -12,6 +12,7 @@ import streamlit as st
 from leaderboard import data
 
 LONGEST = 200
+FIRST_DAY, LAST_DAY = datetime.date(1980, 1, 2), datetime.date(2100, 1, 1)  # `suite.entry`: none before
 MESSAGE = "The address says something that cannot be used here; it is left out:"
 
 
@@ -40,16 +41,15 @@ def is_amount(value: str) -> bool:
 
 
 def is_day(value: str) -> bool:
-    """A day as ISO 8601 writes it.
+    """A day as ISO 8601 writes it, in the span that the widget takes.
 
     >>> is_day("2026-01-31"), is_day("2026-02-31"), is_day("yesterday")
     (True, False, False)
     """
     try:
-        datetime.date.fromisoformat(value)
+        return FIRST_DAY <= datetime.date.fromisoformat(value) <= LAST_DAY
     except ValueError:
         return False
-    return True
 
 
 AMOUNT = Rule(is_amount, "a number, 0 or more")

@@ -58,7 +58,7 @@ def parts(measurements: Iterable[Measurement], stem: str) -> pd.DataFrame:
             "name": m.name,
             "by": said.by,
             "part": said.value,
-            **{"value": m.value, "low": m.low, "high": m.high, "n": m.n, "reason": m.reason},
+            **{"value": m.value, "low": m.low, "high": m.high, "n": m.n or None, "reason": m.reason},
         }
         for m in measurements
         if (said := part(m.name)) and said.stem == stem

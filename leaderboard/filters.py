@@ -101,7 +101,13 @@ def filtered(rows: pd.DataFrame, page: str, prefix: str = "") -> pd.DataFrame:
                 limit.label, min_value=0.0, value=None, key=prefix + limit.key, bind="query-params", width=NARROW
             )
         chosen["since"] = st.date_input(
-            "Run since", value=None, key=f"{prefix}since", bind="query-params", width=NARROW
+            "Run since",
+            value=None,
+            min_value=address.FIRST_DAY,
+            max_value=address.LAST_DAY,
+            key=f"{prefix}since",
+            bind="query-params",
+            width=NARROW,
         )
     if any(data.parameter(prefix + key) for key in KEYS):
         data.link("Clear the filters", page)

@@ -127,7 +127,7 @@ def describe(drawn: Points) -> str:
 def _line(drawn: Points) -> str:
     if drawn.frame.empty:
         return "Nothing to draw: no model here has both numbers."
-    axes = f"{len(drawn.frame):,} models, {drawn.title('y')}, over {drawn.title('x')}."
+    axes = f"{text.count(len(drawn.frame), 'model')}, {drawn.title('y')}, over {drawn.title('x')}."
     best = drawn.frame[drawn.frame["on_line"]].sort_values(["x", "submission"])
     if best.empty:
         return f"{axes} No Pareto line: not both axes have a direction."

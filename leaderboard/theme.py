@@ -25,6 +25,24 @@ def problems(board: Board) -> None:
             st.text(f"and {len(board.problems) - PROBLEMS_SHOWN} more: hallmark verify")
 
 
+def head(name: str, title: str, main: str) -> Board | None:
+    """The head of a page about models: its view restored, its title, what is broken; None where there is no record.
+
+    Args:
+        name: of the page, see `leaderboard.data.restore`.
+        title: its heading.
+        main: the parameter that every link to the page has.
+    """
+    data.restore(name, main)
+    board = data.board()
+    st.title(title)
+    problems(board)
+    if board.parents:
+        return board
+    nothing(board)
+    return None
+
+
 def nothing(board: Board) -> None:
     """Say that there is nothing to show, and what to type."""
     if not board.root.is_dir():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from leaderboard import data, matrix, points
+from leaderboard import data, matrix, points, text
 from leaderboard.board import Board
 from suite import rankings
 from suite.compared import ALPHA
@@ -206,8 +206,8 @@ def _here(board: Board) -> None:
     st.subheader("This board")
     files = len(board.table)
     st.text(
-        f"{files:,} record file(s), {len(board.problems):,} of them unreadable, {board.limited:,} of a part of a task; "
-        f"{len(board.rows):,} row(s)."
+        f"{text.count(files, 'record file')}, {len(board.problems):,} of them unreadable, {board.limited:,} of a part "
+        f"of a task; {text.count(len(board.rows), 'row')}."
     )
     if not board.indexed:
         st.text("Changes from parents and paired ranks are computed when the board is opened with hallmark board.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from leaderboard import agreed, brackets, data, differences, forest, grid, opened, picker, theme
+from leaderboard import agreed, brackets, data, differences, forest, grid, opened, picker, text, theme
 from leaderboard.board import Board
 from suite.compared import Comparison
 
@@ -26,14 +26,10 @@ HOW = (
 
 def main() -> None:
     """The page."""
-    data.restore(NAME, "models")
-    board = data.board()
-    st.title("Compare")
-    theme.problems(board)
-    names = board.submissions()
-    if not names:
-        theme.nothing(board)
+    board = theme.head(NAME, "Compare", "models")
+    if board is None:
         return
+    names = board.submissions()
     models = picker.several("model", "models", names, data.MOST_COMPARED)
     if len(models) < FEWEST:
         st.text(f"Choose two to {data.MOST_COMPARED} models; the first is the one that the others are held against.")
@@ -151,7 +147,7 @@ def _overview(found: list[Comparison], primaries: Mapping[str, str], unread: lis
         for why in unread[:MOST_TOLD]:
             st.text(why)
         if len(unread) > MOST_TOLD:
-            st.caption(f"and {len(unread) - MOST_TOLD} more records that cannot be read")
+            st.caption(f"and {text.count(len(unread) - MOST_TOLD, 'more record')} that cannot be read")
     lines = differences.notes(found)
     if lines:
         st.subheader("To know")

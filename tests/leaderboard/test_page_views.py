@@ -148,7 +148,10 @@ def test_the_worst_cases_of_a_segmentation_by_hand() -> None:
 
 def test_the_forest_says_what_it_draws() -> None:
     drawn = pd.DataFrame({"row": ["a", "b"], "value": [0.1, None], "low": [0.05, None], "high": [0.2, None]})
-    assert forest.describe(drawn, 0.0).endswith("Without a value: 1. Interval above 0: 1, below: 0, across: 0.")
+    assert forest.describe(drawn, 0.0) == "a 0.1. Without a value: 1. Its interval, [0.05, 0.2], lies above 0."
+    assert forest.describe(drawn.assign(low=None), 0.0).endswith("It has no interval.")
+    two = drawn.assign(value=[0.1, -0.2], low=[0.05, -0.3], high=[0.2, 0.1])
+    assert forest.describe(two, 0.0) == ("Lowest: b -0.2, highest: a 0.1. Interval above 0: 1, below: 0, across: 1.")
     assert forest.describe(drawn.assign(value=np.nan)) == "No value to draw."
     spec = forest.forest(drawn, "it", "x", 0.0).to_dict()
     assert len(spec["layer"]) == 3
