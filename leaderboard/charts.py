@@ -14,8 +14,11 @@ from leaderboard.columns import COLUMNS
 from leaderboard.points import OTHER, Points
 from leaderboard.theme import GREY, PALETTE
 
+LINE_COLOUR = PALETTE[4]
+
 LABELLED = 12
 HEIGHT = 460
+CROWDED = 150
 LOG_FROM = 5
 SELECTION = "model"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
@@ -36,9 +39,9 @@ def trade_off(drawn: Points, title: str, selected: Sequence[str] = ()) -> alt.La
     layers = [
         *_lineage(frame, x, y),
         *_curves(frame, x, y),
-        *_line(drawn, x, y),
         *_intervals(frame, x, y),
         _marks(drawn, frame, x, y, selected),
+        *_line(drawn, x, y),
         *_names(drawn, frame, x, y, selected),
     ]
     return alt.layer(*layers).properties(height=HEIGHT, title=title, description=points.describe(drawn))
@@ -77,6 +80,8 @@ def _axis(drawn: Points, axis: str, frame: pd.DataFrame) -> Any:
     if COLUMNS[name].look == "bytes":
         expression = "replace(format(datum.value, '.3~s'), /([kMGT]?)$/, ' $1B')"
         made = made.axis(labelExpr=expression, tickCount=6, labelOverlap=True)
+    elif COLUMNS[name].look == "count":
+        made = made.axis(format="~s", tickCount=6, labelOverlap=True)
     return made
 
 
@@ -104,7 +109,7 @@ def _line(drawn: Points, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     if best.empty:
         return []
     step: Literal["step-after", "step-before"] = "step-after" if drawn.better[0] == "lower" else "step-before"
-    return [alt.Chart(best).mark_line(interpolate=step, color=GREY, strokeWidth=2).encode(x=x, y=y, order="x:Q")]
+    return [alt.Chart(best).mark_line(interpolate=step, color=LINE_COLOUR, strokeWidth=2).encode(x=x, y=y, order="x:Q")]
 
 
 def _intervals(frame: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
@@ -130,13 +135,14 @@ def _marks(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
     )
     formats = sorted(frame["format"].unique())
     columns = ["submission", "family", "format", "x", "y", "interval", "x_text", "y_text", "place"]
-    base: alt.Chart = alt.Chart(frame[columns]).mark_point(size=110, filled=True).add_params(click)
+    size, faint = (110, 1.0) if len(frame) <= CROWDED else (35, 0.6)
+    base: alt.Chart = alt.Chart(frame[columns]).mark_point(size=size, filled=True).add_params(click)
     return base.encode(
         x=x,
         y=y,
         color=_colour(frame),
         shape=shape.scale(domain=formats, range=list(SHAPES[: len(formats)])),
-        opacity=alt.condition(click, alt.value(1.0), alt.value(0.35)),
+        opacity=alt.condition(click, alt.value(faint), alt.value(0.25)),
         tooltip=[
             alt.Tooltip("submission:N"),
             alt.Tooltip("y_text:N", title=COLUMNS[drawn.y].label),

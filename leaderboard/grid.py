@@ -75,6 +75,7 @@ def _plain(name: str, cells: pd.Series, pinned: bool, signed: bool) -> Any:
     write: Callable[[Any], str] = (lambda v: f"{v:.4g}") if number else str
     longest = max((len(write(value)) for value in cells.dropna()), default=0)
     width = min(int(max(longest, len(name)) * CHARACTER) + CELL_PADDING, WIDEST)
+    pinned = pinned and width <= MOST_PINNED
     if pd.api.types.is_bool_dtype(cells):
         return st.column_config.CheckboxColumn(name, width=max(width, 60), pinned=pinned)
     if not number:

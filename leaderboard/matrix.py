@@ -6,6 +6,8 @@ import json
 
 import pandas as pd
 
+from leaderboard import text
+
 RULE = (
     "Mean retention: the plain mean of value / parent's value over the tasks where the model and its parent both have "
     "one; missing cells are left out, never counted as 0, and 'of tasks' says how many went in. Means over different "
@@ -34,6 +36,17 @@ def by_task(rows: pd.DataFrame) -> pd.DataFrame:
     out = means.join(values[sorted(tasks)])
     order = newest.drop_duplicates("submission").set_index("submission")["position"]
     return out.loc[order.sort_values().index].reset_index()
+
+
+def describe(found: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """How much of the rows is in the matrix that `by_task` made of them."""
+    tasks, all_tasks = len(found.columns) - len([MEAN, COUNTED]) - 1, rows["task"].nunique()
+    said = f"{text.count(len(found), 'model')} by {text.count(tasks, 'task')}"
+    if tasks == all_tasks:
+        return said
+    left = rows["submission"].nunique() - len(found)
+    said += f", those with most models of {all_tasks:,}; filter by task to see others"
+    return said + (f". Left out, scored on none of these: {text.count(left, 'model')}" if left else "")
 
 
 def to_csv(found: pd.DataFrame) -> bytes:

@@ -165,9 +165,9 @@ def _downloads(rows: pd.DataFrame, part: pd.DataFrame, columns: list[str]) -> No
 def _matrix(rows: pd.DataFrame) -> None:
     found = matrix.by_task(rows)
     number = _page_number(found)
-    st.text(f"{text.count(len(found), 'model')} by {text.count(rows['task'].nunique(), 'task')}")
+    st.text(matrix.describe(found, rows))
     shown = table.page(found, number)
-    st.dataframe(shown, hide_index=True, placeholder=text.MISSING, alt="Models by tasks: the primary metric of each")
+    grid.plain(shown, "Models by tasks: the primary metric of each", first="submission")
     with st.container(horizontal=True):
         for label, suffix, mime, make in (
             ("CSV", "csv", "text/csv", matrix.to_csv),
