@@ -14,8 +14,6 @@ from leaderboard.columns import COLUMNS
 from leaderboard.points import OTHER, Points
 from leaderboard.theme import GREY, PALETTE
 
-LINE_COLOUR = PALETTE[4]
-
 LABELLED = 12
 HEIGHT = 460
 CROWDED = 150
@@ -39,9 +37,9 @@ def trade_off(drawn: Points, title: str, selected: Sequence[str] = ()) -> alt.La
     layers = [
         *_lineage(frame, x, y),
         *_curves(frame, x, y),
+        *_line(drawn, x, y),
         *_intervals(frame, x, y),
         _marks(drawn, frame, x, y, selected),
-        *_line(drawn, x, y),
         *_names(drawn, frame, x, y, selected),
     ]
     return alt.layer(*layers).properties(height=HEIGHT, title=title, description=points.describe(drawn))
@@ -109,7 +107,7 @@ def _line(drawn: Points, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     if best.empty:
         return []
     step: Literal["step-after", "step-before"] = "step-after" if drawn.better[0] == "lower" else "step-before"
-    return [alt.Chart(best).mark_line(interpolate=step, color=LINE_COLOUR, strokeWidth=2).encode(x=x, y=y, order="x:Q")]
+    return [alt.Chart(best).mark_line(interpolate=step, color=GREY, strokeWidth=2).encode(x=x, y=y, order="x:Q")]
 
 
 def _intervals(frame: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
@@ -135,12 +133,14 @@ def _marks(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
     )
     formats = sorted(frame["format"].unique())
     columns = ["submission", "family", "format", "x", "y", "interval", "x_text", "y_text", "place"]
-    size, faint = (110, 1.0) if len(frame) <= CROWDED else (35, 0.6)
-    base: alt.Chart = alt.Chart(frame[columns]).mark_point(size=size, filled=True).add_params(click)
+    crowd, faint = (110, 1.0) if len(frame) <= CROWDED else (25, 0.5)
+    size = alt.condition("datum.place == 'on the Pareto line'", alt.value(110), alt.value(crowd))
+    base: alt.Chart = alt.Chart(frame[columns]).mark_point(filled=True).add_params(click)
     return base.encode(
         x=x,
         y=y,
         color=_colour(frame),
+        size=size,
         shape=shape.scale(domain=formats, range=list(SHAPES[: len(formats)])),
         opacity=alt.condition(click, alt.value(faint), alt.value(0.25)),
         tooltip=[

@@ -63,7 +63,7 @@ def plain(rows: pd.DataFrame, alt_text: str, first: str | None = None, signed: t
 
 
 def _has_words(cells: pd.Series) -> bool:
-    return pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells)
+    return bool(pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells))
 
 
 def _public(cell: Any) -> Any:

@@ -26,6 +26,7 @@ from suite.store import Stored
 from suite.verdict import Outcome, Question, Verdict, judge
 
 HEIGHT, LEGEND_PIXELS = 420, 20
+DAYS_APART = 3
 NO_BASELINE, NO_DATE = "no baseline", "an unknown day"
 NO_ERROR = "the baseline has no interval, so no standard error; give a margin"
 Open = Callable[[Stored], Columns | str]
@@ -129,7 +130,7 @@ def frame(found: Sequence[Step], judged: Sequence[Verdict], replaced: frozenset[
                 "against": _named(step),
                 **{"change": d.value if d else None, "change low": d.low if d else None},
                 **{"change high": d.high if d else None, "margin": v.margin, "verdict": _said(step, v)},
-                "why": v.reason or (f"{v.n_needed:.3g} items would decide" if v.n_needed else None),
+                "why": v.reason or (f"{_rounded(v.n_needed)} items would decide" if v.n_needed else None),
                 "what changed": _changed(step),
                 "replaced": step.after.path.stem in replaced,
                 "record": step.after.path.name,
@@ -166,7 +167,9 @@ def chart(rows: pd.DataFrame, title: str, axis: str) -> alt.LayerChart | alt.Fac
     drawn = rows.rename(columns={"what changed": "changed"}).assign(when=pd.to_datetime(rows["started"], utc=True))
     drawn = drawn[["model", "when", "value", "low", "high", "verdict", "against"]]
     drawn = drawn[drawn["value"].notna() & drawn["when"].notna()]
-    x = alt.X("when:T", title="started", axis=alt.Axis(tickCount=8, labelOverlap=True))
+    span = drawn["when"].max() - drawn["when"].min()
+    form = "%m-%d %H:%M" if span < pd.Timedelta(days=DAYS_APART) else "%Y-%m-%d"
+    x = alt.X("when:T", title="started", axis=alt.Axis(tickCount=8, labelOverlap=True, format=form))
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
     colours = [PALETTE[i % len(PALETTE)] if i < len(PALETTE) else GREY for i in range(len(names))]
     legend = alt.Legend(orient="bottom", columns=1, labelLimit=300, symbolOpacity=1)
@@ -194,6 +197,11 @@ def _said(step: Step, found: Verdict) -> str:
     """The verdict in a word; a model that was made from none has nothing to be held against at first."""
     alone = step.before is None and step.after.record.manifest.parent is None
     return NO_BASELINE if alone else str(found.outcome)
+
+
+def _rounded(n: float) -> str:
+    """A number of items, three digits of which mean something."""
+    return f"{float(f'{n:.3g}'):,.0f}"
 
 
 def _named(step: Step) -> str | None:

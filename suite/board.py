@@ -61,6 +61,7 @@ def serve(
         "server.address": host,
         "server.headless": "true",
         "browser.gatherUsageStats": "false",
+        "server.fileWatcherType": "none",  # the pages are installed, not being written
     }
     options["server.maxUploadSize"] = upload_mb
     arguments = [f"--{name}={value}" for name, value in options.items()]
