@@ -184,9 +184,9 @@ SECTIONS = (
         "segmentation model sets the Dice kept of its parent's against the stored bits saved; U-Score, and its variant "
         "with bits, is defined on the data sets of U-Bench alone. `hallmark board` makes all three of the records.",
         (
-            r"\text{bits score} = \frac{100}{0.5/A + 0.5/E},\qquad A = \text{clip}\left(\frac{\text{Dice}/\text{parent's} "
-            r"- 0.9}{0.1}, 0.05, 1\right),\qquad E = \text{clip}\left(\frac{\log_2(\text{parent's bits}/\text{bits})}{5}, "
-            r"0.05, 1\right)",
+            r"\text{bits score} = \frac{100}{0.5/A + 0.5/E},\qquad A = \text{clip}\left("
+            r"\frac{\text{Dice}/\text{parent's} - 0.9}{0.1}, 0.05, 1\right),\qquad E = \text{clip}\left("
+            r"\frac{\log_2(\text{parent's bits}/\text{bits})}{5}, 0.05, 1\right)",
         ),
     ),
 )

@@ -229,7 +229,7 @@ def test_changes_that_were_never_computed_are_told_with_the_command(board: Open,
     put(tmp_path, "child", parent="parent")
     page = board()
     assert "not computed yet" in page.info[0].value
-    assert page.code[0].value == f"hallmark board --results {tmp_path}"
+    assert page.code[0].value == f"hallmark board --results {tmp_path.name}"
     assert names(page) == ["parent", "child"]
     paired_index.refresh(Store(tmp_path), {})
     assert not board().info

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from board_records import describe, family, measurement, put
+from board_records import family, measurement, put
 from page_records import pair, rows, said, score, turn
 from streamlit.testing.v1 import AppTest
 
@@ -195,9 +195,3 @@ def test_while_it_is_indexed_the_page_says_so(open_app: Open, tmp_path: Path) ->
     page = turn(open_app(), "leaderboard")
     assert not page.get("progress")
     assert "not computed yet" in page.info[0].value
-
-
-def test_known_issues_are_on_the_tasks_page(open_app: Open, tmp_path: Path) -> None:
-    describe(tmp_path, known_issues=["Labels are wrong (Somebody 2020)."])
-    put(tmp_path, "a")
-    assert "Labels are wrong (Somebody 2020)." in said(turn(open_app(), "task", task="digits"))
