@@ -161,9 +161,9 @@ def _weighed(rows: pd.DataFrame, figures: pa.Table) -> pd.DataFrame:
     for one in figures.to_pylist():
         if one["value"] is not None and one["name"] in found:
             found[one["name"]][one["stem"]] = one["value"]
-    columns = {name: [values.get(stem, np.nan) for stem in rows["stem"]] for name, values in found.items() if values}
-    empty = dict.fromkeys(found, np.nan)
-    return rows.assign(**{**empty, **columns})
+    for name, values in found.items():
+        rows[name] = [values.get(stem, np.nan) for stem in rows["stem"]] if values else np.nan
+    return rows
 
 
 def _parents(rows: pd.DataFrame, on: list[str], column: str) -> pd.Series:

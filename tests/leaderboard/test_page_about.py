@@ -22,7 +22,7 @@ def test_every_section_has_its_formulas(open_app: Open, tmp_path: Path) -> None:
     assert len(page.latex) == sum(
         len(about.BREAK.split(formula)) for section in about.SECTIONS for formula in section.formulas
     )
-    assert "3 record file(s), 0 of them unreadable" in said(page)
+    assert "3 record files, 0 of them unreadable" in said(page)
 
 
 def test_an_empty_folder_has_the_page_too(open_app: Open) -> None:
