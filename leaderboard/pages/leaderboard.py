@@ -64,6 +64,9 @@ def _results(board: Board, rows: pd.DataFrame, columns: list[str], by: str, asce
     depths = table.depths(part, rows, board.parents) if by == table.FAMILY else None
     shown = table.shown(part, columns, depths)
     names = list(part["submission"])
+    hidden = [name for name in data.parameters("selected") if name in board.parents and name not in names]
+    if hidden:
+        st.text(f"Selected by the link, but not among the rows below: {', '.join(hidden)}")
     event = st.dataframe(
         shown,
         hide_index=True,

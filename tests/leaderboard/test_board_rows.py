@@ -176,6 +176,17 @@ def test_a_latency_ratio_only_within_one_runtime_and_machine(tmp_path: Path) -> 
     assert pd.isna(row(tmp_path, "c")["latency_ratio"])
 
 
+def test_of_timed_scenarios_the_first_one_is_shown(tmp_path: Path) -> None:
+    found = [
+        measurement(f"{name}[scenario=batch-{size}]", value, unit, higher=False)
+        for name, unit, values in (("latency_ratio", "", (0.5, 0.7)), ("latency_p50_s", "s", (0.1, 0.4)))
+        for size, value in zip((1, 8), values, strict=True)
+    ]
+    put(tmp_path, "a", task="efficiency-language", measurements=found)
+    seen = row(tmp_path, "a")
+    assert (seen["latency_ratio"], seen["latency_p50_s"]) == (0.5, 0.1)
+
+
 def test_worst_group_gap_and_calibration_are_the_records(tmp_path: Path) -> None:
     found = [
         measurement("accuracy", 0.9),

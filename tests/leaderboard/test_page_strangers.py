@@ -109,6 +109,23 @@ def test_a_wrong_word_of_the_address_is_told_and_the_rest_is_shown(
     assert page.dataframe
 
 
+def test_a_selected_model_that_is_filtered_away_is_told(open_app: Open, tmp_path: Path) -> None:
+    family(tmp_path)
+    page = turn(open_app(), "leaderboard", selected=["zebra", "int8"], q="int8")
+    assert "Selected by the link, but not among the rows below: zebra" in said(page)
+
+
+def test_more_models_than_can_be_compared_are_told(open_app: Open, tmp_path: Path) -> None:
+    for name in "abcde":
+        put(tmp_path, name)
+    app = open_app()
+    app.switch_page("pages/compare.py")
+    app.query_params["models"] = list("abcde")
+    page = app.run()
+    assert not page.exception
+    assert "The link names 5 models; at most 4 can be chosen." in [one.value for one in page.info]
+
+
 def test_only_filters_that_hold_are_counted(open_app: Open, tmp_path: Path) -> None:
     family(tmp_path)
     page = turn(open_app(), "leaderboard", since="yesterday", max_bits="few", methods="gone", max_mb="3")
