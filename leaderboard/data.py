@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
@@ -33,11 +33,11 @@ PAGES = {
 MOST_COMPARED = 4
 BACK, LONGEST_VIEW = "back", 2000
 QUICK_S, PAUSE, LONGEST_PAUSE_S = 0.25, 20, 60
-SMALL_INDEX = 1 << 20
+SMALL_INDEX, FEW = 1 << 20, 300
 
 
 class Keeper:
-    """Keeps the index of one folder in date."""
+    """Keeps the rows of the index of one folder in date."""
 
     def __init__(self, root: Path) -> None:
         self.store = Store(root)
@@ -49,7 +49,8 @@ class Keeper:
         """Bring the index up to date, now if it is quick, else in the background; errors of the disk are let pass."""
         if self._took is None:
             written = index.folder(self.store) / index.RECORDS
-            self._took = QUICK_S * 2 if written.is_file() and written.stat().st_size > SMALL_INDEX else 0.0
+            large = written.stat().st_size > SMALL_INDEX if written.is_file() else index.unread(self.store) > FEW
+            self._took = QUICK_S * 2 if large else 0.0
         if indexer.read(self.store) is not None:  # hallmark board is at it
             return
         pause = min(PAUSE * self._took, LONGEST_PAUSE_S)
@@ -58,12 +59,15 @@ class Keeper:
         if self._took <= QUICK_S:
             self._sync()
         else:
-            threading.Thread(target=self._sync, daemon=True).start()
+            beside = threading.Thread(target=self._sync, args=(indexer.rows,), daemon=True)
+            beside.start()
+            if not (index.folder(self.store) / index.RECORDS).is_file():
+                beside.join(QUICK_S)  # until it has said that it is reading
 
-    def _sync(self) -> None:
+    def _sync(self, bring: Callable[[Store], object] = index.sync) -> None:
         started = time.monotonic()
         try:
-            index.sync(self.store)
+            bring(self.store)
         except (HallmarkError, OSError):  # a full disk: the board shows what the index held before
             pass
         finally:

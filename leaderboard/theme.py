@@ -45,6 +45,9 @@ def head(name: str, title: str, main: str) -> Board | None:
 
 def nothing(board: Board) -> None:
     """Say that there is nothing to show, and what to type."""
+    if data.indexing():
+        st.info("The records are still being read; this page fills by itself.")
+        return
     if not board.root.is_dir():
         st.info("There is no folder of results here yet. Score something first:")
     elif board.limited:

@@ -113,6 +113,12 @@ def sync(store: Store, told: Told | None = None) -> pa.Table:
     return new
 
 
+def unread(store: Store) -> int:
+    """How many record files the rows do not hold yet; changed ones are not counted."""
+    held = set(records(store, ["path"]).column("path").to_pylist())
+    return sum(name not in held for name, _ in _files(store.root))
+
+
 def _joined(kept: pa.Table, read: Sequence[Mapping[str, Any]]) -> pa.Table:
     import pyarrow as pa
 

@@ -64,6 +64,15 @@ def read(store: Store) -> Step | None:
         return None
 
 
+def rows(store: Store) -> None:
+    """Bring the rows up to date, noted for the board; for who does not know the tasks."""
+    try:
+        with _step(store, "reading records", lambda line: None, lambda: False) as told:
+            index.sync(store, told)
+    finally:
+        (index.folder(store) / NAME).unlink(missing_ok=True)
+
+
 def refresh(store: Store, tasks: Mapping[str, AnyTask]) -> None:
     """Bring rows, changes and derived figures up to date, as after a run; ranks are left to the board."""
     index.sync(store)

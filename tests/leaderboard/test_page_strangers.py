@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from board_records import family, measurement, put
 from page_records import pair, rows, said, score, turn
 from streamlit.testing.v1 import AppTest
 
-from leaderboard import address, matrix
+from leaderboard import address, data, matrix
 from leaderboard.board import open_board
 from suite import index, indexing, paired_index
 from suite.store import Store
@@ -187,6 +188,46 @@ def test_without_a_day_no_filter_by_day_passes(open_app: Open, tmp_path: Path) -
     assert "One record" not in said(page)
     assert "1 record without a date" in said(page)
     assert "1970-01-01" not in everything_of(page).decode(errors="replace")
+
+
+def test_a_large_folder_is_read_while_the_page_is_there(
+    open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family(tmp_path)
+    (tmp_path / ".index" / index.RECORDS).unlink(missing_ok=True)
+    go, ended = threading.Event(), threading.Event()
+    real = indexing.rows
+
+    def rows_of(store: Store) -> None:
+        (tmp_path / ".index").mkdir(exist_ok=True)
+        told = {"what": "reading records", "done": 0, "total": 3, "pid": os.getpid()}
+        (tmp_path / ".index" / indexing.NAME).write_text(json.dumps(told))
+        go.wait(30)
+        real(store)
+        ended.set()
+
+    monkeypatch.setattr(data, "FEW", 2)
+    monkeypatch.setattr(indexing, "rows", rows_of)
+    page = open_app().run()
+    try:
+        assert not page.exception
+        assert not page.dataframe
+        go.set()
+        assert ended.wait(30)
+    finally:
+        go.set()
+    page = page.run()
+    assert len(page.dataframe[0].value) == 3
+    assert indexing.read(Store(tmp_path)) is None
+
+
+def test_nothing_is_not_said_while_records_are_read(open_app: Open, tmp_path: Path) -> None:
+    (tmp_path / ".index").mkdir()
+    told = {"what": "reading records", "done": 0, "total": 9, "pid": os.getpid()}
+    (tmp_path / ".index" / indexing.NAME).write_text(json.dumps(told))
+    page = turn(open_app(), "leaderboard")
+    assert [one.value for one in page.info] == ["The records are still being read; this page fills by itself."]
+    assert not page.code
 
 
 def test_the_matrix_as_json(tmp_path: Path) -> None:
