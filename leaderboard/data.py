@@ -144,6 +144,8 @@ def public(words: str) -> str:
 
     The folder of results keeps its last name; the one that the board was started in becomes ``.``.
     """
+    if os.sep not in words:
+        return words
     here = root().absolute()
     mirror = os.environ.get("HALLMARK_DATA")
     folders = [(Path(mirror).absolute(), "$HALLMARK_DATA")] if mirror else []

@@ -16,7 +16,6 @@ from suite.manifest import KINDS
 MEGA = 1e6
 SEARCHED = ("submission", "title", "method", "task")
 CHOICE, NARROW = 300, 170
-ALWAYS_SEEN = ("q", "kind", "tasks")
 OPTIONS = 1000
 
 

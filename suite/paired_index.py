@@ -71,17 +71,14 @@ def refresh(store: Store, tasks: Mapping[str, AnyTask], told: Told | None = None
     """
     if index.kept_elsewhere(store):
         return {}
-    old, new, missing = read(store), Index(), list[Pair]()
-    for pair in pairs(index.records(store, NEEDED).to_pylist()):
-        known = old.get(pair.child["stem"])
-        if known is not None and known["parent"] == pair.parent["stem"]:
-            new[pair.child["stem"]] = known
-        elif _both_keep_outcomes(pair) and _task(pair, tasks) is not None:
-            missing.append(pair)
+    rows = index.records(store, NEEDED).to_pylist()
+    if not rows and not path(store).exists():
+        return {}
+    old = read(store)
+    new, missing = _known(rows, old, tasks)
     pace = Pace()
-    for done, pair in enumerate(missing, start=1):
-        task = _task(pair, tasks)
-        entry = _entry(store, pair, task) if task is not None else None
+    for done, (pair, task) in enumerate(missing, start=1):
+        entry = _entry(store, pair, task)
         if entry is not None:
             new[pair.child["stem"]] = entry
         if told:
@@ -91,6 +88,19 @@ def refresh(store: Store, tasks: Mapping[str, AnyTask], told: Told | None = None
     if new != old or not path(store).exists():
         write(store, new)
     return new
+
+
+def _known(rows: Iterable[Line], old: Index, tasks: Mapping[str, AnyTask]) -> tuple[Index, list[tuple[Pair, AnyTask]]]:
+    """What holds of the old entries, and the pairs that are to be compared."""
+    new, missing = Index(), list[tuple[Pair, AnyTask]]()
+    for pair in pairs(rows):
+        known = old.get(pair.child["stem"])
+        if known is not None and known["parent"] == pair.parent["stem"]:
+            new[pair.child["stem"]] = known
+        elif _both_keep_outcomes(pair):
+            task = _task(pair, tasks)
+            missing += [(pair, task)] if task is not None else []
+    return new, missing
 
 
 def pairs(rows: Iterable[Line]) -> Iterator[Pair]:
