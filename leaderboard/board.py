@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from leaderboard import placing
-from suite import index
-from suite.entry import COLUMNS
+from suite import derived_index, index, paired_index
+from suite.entry import COLUMNS, NO_DAY
 from suite.manifest import KINDS
 from suite.store import TASKS, Store, Stored, folder_name, load
 
@@ -47,6 +47,7 @@ class Board:
         limited: records left out because they are of a part of their task only.
         indexed: whether the paired changes were ever computed for this folder.
         parents: name -> parent or None, of all models.
+        present: columns of the table in which some row has something.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class Board:
     limited: int = 0
     indexed: bool = True
     parents: Mapping[str, Any] = field(default_factory=dict)
+    present: frozenset[str] = frozenset()
 
     def submissions(self) -> list[str]:
         """Names of all that have a readable record, sorted."""
@@ -83,10 +85,6 @@ class Board:
         found = self.table.filter(pc.equal(self.table.column("stem"), stem)).column("path").to_pylist()
         return load(self.root / found[0]) if found else None
 
-    def differences(self, stem: str) -> dict[str, Any]:
-        """Paired differences of a record from its parent: {"parent": stem, "differences": {metric: ...}}, or {}."""
-        return index.differences(Store(self.root), stem)
-
 
 def open_board(root: Path) -> Board:
     """The board of a folder's index; what cannot be read is told in `problems`."""
@@ -100,11 +98,14 @@ def open_board(root: Path) -> Board:
         described = _description(root / TASKS / f"{folder_name(str(name))}.json", problems)
         if described is not None:
             tasks[str(name)] = described
-    rows = _derived(newest, frame, index.changes(store, newest["metric"].unique()))
+    rows = _derived(newest, frame, paired_index.changes(store, newest["metric"].unique()))
+    rows = _weighed(rows, derived_index.read(store))
     rows = placing.placed(rows, placing.ranked(store))
-    limited, indexed = int(frame["limit"].notna().sum()), index.path(store).is_file()
+    limited, indexed = int(frame["limit"].notna().sum()), paired_index.path(store).is_file()
     parents = _last_of_each(frame, "parent")
-    return Board(root, _ordered(rows), table, tasks, tuple(sorted(problems)), limited, indexed, parents)
+    rows = _ordered(rows)
+    present = frozenset("rank" if name == "rank_low" else name for name in rows if rows[name].notna().any())
+    return Board(root, rows, table, tasks, tuple(sorted(problems)), limited, indexed, parents, present)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -136,16 +137,32 @@ def _derived(rows: pd.DataFrame, frame: pd.DataFrame, changes: pa.Table) -> pd.D
     rows["retention"] = _retention(rows)
     rows["latency_ratio"] = rows["latency_ratio"].fillna(_latency_ratio(rows))
     rows["data"] = np.where(rows["generated"].fillna(False).astype(bool), "generated", "real")
-    rows["date"] = rows["started"].str.slice(0, 10)
+    day = rows["started"].str.slice(0, 10)
+    rows["date"] = day.where(day > NO_DAY)  # missing where a file without a date was imported
     rows = rows.astype({"data": "category", "date": "category"})
     rows["family"], rows["position"] = _families(frame)(rows["submission"])
-    gpu = ", " + rows["gpu"].astype("str")
-    rows["machine_label"] = (
-        rows["cpu"].astype("str") + ", " + rows["cores"].astype("str") + " cores"
-        + gpu.where(rows["gpu"].notna(), "") + " (" + rows["machine"].astype("str") + ")"
-    ).astype("category")  # fmt: skip
+    rows["machine_label"] = _machines(rows)
     rows["verdict"] = _verdicts(rows)
     rows["note"] = _notes(rows, frame)
+    return rows
+
+
+def _machines(rows: pd.DataFrame) -> pd.Series:
+    """Machines in words; "unknown" where an imported record names none."""
+    gpu = ", " + rows["gpu"].astype("str")
+    said = rows["cpu"].astype("str") + ", " + rows["cores"].astype("str") + " cores"
+    said += gpu.where(rows["gpu"].notna(), "") + " (" + rows["machine"].astype("str") + ")"
+    return said.where(rows["cores"].fillna(0) > 0, "unknown").astype("category")
+
+
+def _weighed(rows: pd.DataFrame, figures: pa.Table) -> pd.DataFrame:
+    """Rows with the derived figures of their records, see `suite.derived_index`; missing where there is none."""
+    found: dict[str, dict[str, float]] = {name: {} for name in derived_index.NAMES}
+    for one in figures.to_pylist():
+        if one["value"] is not None and one["name"] in found:
+            found[one["name"]][one["stem"]] = one["value"]
+    for name, values in found.items():
+        rows[name] = [values.get(stem, np.nan) for stem in rows["stem"]] if values else np.nan
     return rows
 
 

@@ -58,7 +58,7 @@ def parts(measurements: Iterable[Measurement], stem: str) -> pd.DataFrame:
             "name": m.name,
             "by": said.by,
             "part": said.value,
-            **{"value": m.value, "low": m.low, "high": m.high, "n": m.n, "reason": m.reason},
+            **{"value": m.value, "low": m.low, "high": m.high, "n": m.n or None, "reason": m.reason},
         }
         for m in measurements
         if (said := part(m.name)) and said.stem == stem
@@ -77,8 +77,8 @@ def spreads(measurements: Iterable[Measurement], stem: str) -> list[Measurement]
     return [m for m in measurements if wanted.match(m.name)]
 
 
-def of_primary(measurements: Iterable[Measurement], primary: str) -> list[str]:
-    """Names of the primary metric, its parts and its spreads, as a comparison asks for them."""
+def with_parts(measurements: Iterable[Measurement], metric: str) -> list[str]:
+    """Names of a metric, its parts and its spreads, as a comparison asks for them."""
     kept = list(measurements)
-    inside = [m.name for m in kept if (said := part(m.name)) and said.stem == primary]
-    return [primary, *inside, *(m.name for m in spreads(kept, primary) if not m.name.startswith(f"{primary}_gap_"))]
+    inside = [m.name for m in kept if (said := part(m.name)) and said.stem == metric]
+    return [metric, *inside, *(m.name for m in spreads(kept, metric) if not m.name.startswith(f"{metric}_gap_"))]

@@ -16,6 +16,7 @@ from leaderboard.theme import GREY, PALETTE
 
 LABELLED = 12
 HEIGHT = 460
+CROWDED = 150
 LOG_FROM = 5
 SELECTION = "model"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
@@ -77,6 +78,8 @@ def _axis(drawn: Points, axis: str, frame: pd.DataFrame) -> Any:
     if COLUMNS[name].look == "bytes":
         expression = "replace(format(datum.value, '.3~s'), /([kMGT]?)$/, ' $1B')"
         made = made.axis(labelExpr=expression, tickCount=6, labelOverlap=True)
+    elif COLUMNS[name].look == "count":
+        made = made.axis(format="~s", tickCount=6, labelOverlap=True)
     return made
 
 
@@ -130,13 +133,16 @@ def _marks(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
     )
     formats = sorted(frame["format"].unique())
     columns = ["submission", "family", "format", "x", "y", "interval", "x_text", "y_text", "place"]
-    base: alt.Chart = alt.Chart(frame[columns]).mark_point(size=110, filled=True).add_params(click)
+    crowd, faint = (110, 1.0) if len(frame) <= CROWDED else (25, 0.5)
+    size = alt.condition("datum.place == 'on the Pareto line'", alt.value(110), alt.value(crowd))
+    base: alt.Chart = alt.Chart(frame[columns]).mark_point(filled=True).add_params(click)
     return base.encode(
         x=x,
         y=y,
         color=_colour(frame),
+        size=size,
         shape=shape.scale(domain=formats, range=list(SHAPES[: len(formats)])),
-        opacity=alt.condition(click, alt.value(1.0), alt.value(0.35)),
+        opacity=alt.condition(click, alt.value(faint), alt.value(0.25)),
         tooltip=[
             alt.Tooltip("submission:N"),
             alt.Tooltip("y_text:N", title=COLUMNS[drawn.y].label),

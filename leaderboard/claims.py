@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from leaderboard import text
 from suite.record import Record
 
 MISMATCH = "claim mismatch: "
@@ -27,7 +28,8 @@ def mismatches(record: Record) -> tuple[list[str], str]:
         return lines, f"The claims could not be checked: {counted.reason}."
     if not counted.value:
         return lines, "No claim of the manifest is contradicted by the files. That does not prove the claims."
-    return lines, f"{counted.value:.0f} claim(s) of the manifest are contradicted by the files."
+    n = int(counted.value)
+    return lines, f"{text.count(n, 'claim')} of the manifest {'is' if n == 1 else 'are'} contradicted by the files."
 
 
 def beside(record: Record) -> pd.DataFrame:

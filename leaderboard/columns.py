@@ -84,6 +84,9 @@ COLUMNS: dict[str, Column] = {
     "energy_j": Column("energy, J", "number", "Energy of the scoring run, joules.", "lower"),
     "u_score": Column("U-Score", "number", "Quality, parameters, operations and speed in one score, 0-100.", "higher"),
     "u_score_bits": Column("U-Score bits", "number", "U-Score with stored bits instead of parameters.", "higher"),
+    "bits_score": Column(
+        "bits score", "number", "Dice kept of the parent's against stored bits saved, 5-100; see About.", "higher"
+    ),
     "parameters": Column("parameters", "count", "Weights that the file holds.", "lower"),
     "data": Column("data", "text", "Generated data comes from a generator in the package, not from the world."),
     "kind": Column("kind", "text", "Kind of model."),

@@ -10,9 +10,10 @@ on Back alike, so no two pages may use one name for different widgets: a page's 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
@@ -20,6 +21,7 @@ import streamlit as st
 
 from leaderboard.board import Board, open_board
 from suite import index
+from suite import indexing as indexer
 from suite.errors import HallmarkError
 from suite.store import Store
 
@@ -31,11 +33,11 @@ PAGES = {
 MOST_COMPARED = 4
 BACK, LONGEST_VIEW = "back", 2000
 QUICK_S, PAUSE, LONGEST_PAUSE_S = 0.25, 20, 60
-SMALL_INDEX = 1 << 20
+SMALL_INDEX, FEW = 1 << 20, 300
 
 
 class Keeper:
-    """Keeps the index of one folder in date."""
+    """Keeps the rows of the index of one folder in date."""
 
     def __init__(self, root: Path) -> None:
         self.store = Store(root)
@@ -47,19 +49,25 @@ class Keeper:
         """Bring the index up to date, now if it is quick, else in the background; errors of the disk are let pass."""
         if self._took is None:
             written = index.folder(self.store) / index.RECORDS
-            self._took = QUICK_S * 2 if written.is_file() and written.stat().st_size > SMALL_INDEX else 0.0
+            large = written.stat().st_size > SMALL_INDEX if written.is_file() else index.unread(self.store) > FEW
+            self._took = QUICK_S * 2 if large else 0.0
+        if indexer.read(self.store) is not None:  # hallmark board is at it
+            return
         pause = min(PAUSE * self._took, LONGEST_PAUSE_S)
         if time.monotonic() - self._ended < pause or not self._lock.acquire(blocking=False):
             return
         if self._took <= QUICK_S:
             self._sync()
         else:
-            threading.Thread(target=self._sync, daemon=True).start()
+            beside = threading.Thread(target=self._sync, args=(indexer.rows,), daemon=True)
+            beside.start()
+            if not (index.folder(self.store) / index.RECORDS).is_file():
+                beside.join(QUICK_S)  # until it has said that it is reading
 
-    def _sync(self) -> None:
+    def _sync(self, bring: Callable[[Store], object] = index.sync) -> None:
         started = time.monotonic()
         try:
-            index.sync(self.store)
+            bring(self.store)
         except (HallmarkError, OSError):  # a full disk: the board shows what the index held before
             pass
         finally:
@@ -82,6 +90,11 @@ def _board(root: str, digest: str) -> Board:
 def root() -> Path:
     """The folder of records that the board shows: $HALLMARK_RESULTS, else ``results``."""
     return Path(os.environ.get(RESULTS_VARIABLE) or "results")
+
+
+def indexing() -> bool:
+    """Whether the index is being brought up to date by another process."""
+    return indexer.read(Store(root())) is not None
 
 
 def board() -> Board:
@@ -121,8 +134,26 @@ def say_unknown(noun: str, given: Collection[str], known: Collection[str]) -> No
     """A plain message for names in the URL that are not (or no longer) here."""
     unknown = [name for name in given if name not in known]
     if unknown:
-        st.info(f"The link names a {noun} that is not here; it is left out:")
+        article = "an" if noun[:1] in tuple("aeiou") else "a"
+        st.info(f"The link names {article} {noun} that is not here; it is left out:")
         st.text("\n".join(unknown))
+
+
+def public(words: str) -> str:
+    """Words for strangers: without the folders of this machine, which messages about files name.
+
+    The folder of results keeps its last name; the one that the board was started in becomes ``.``.
+    """
+    if os.sep not in words:
+        return words
+    here = root().absolute()
+    mirror = os.environ.get("HALLMARK_DATA")
+    folders = [(Path(mirror).absolute(), "$HALLMARK_DATA")] if mirror else []
+    folders += [(here, here.name), (here.resolve(), here.name), (Path.cwd(), "."), (Path.home(), "~")]
+    for folder, said in sorted(folders, key=lambda pair: -len(str(pair[0]))):
+        if folder != Path(folder.anchor):
+            words = re.sub(re.escape(str(folder)) + r"(?![\w.-])", said.replace("\\", r"\\"), words)
+    return words
 
 
 def remember(name: str) -> None:

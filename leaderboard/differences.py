@@ -34,7 +34,7 @@ def against(
     primaries: Mapping[str, str],
     described: Mapping[str, Mapping[str, Any]],
     opened: Open,
-    chosen: Sequence[str] = (),
+    chosen: Mapping[str, str] | None = None,
 ) -> Comparison:  # fmt: skip
     """B held against a.
 
@@ -44,16 +44,17 @@ def against(
         primaries: task -> its primary metric.
         described: task -> its description, where there is one.
         opened: a record -> its outcomes, or why there are none.
-        chosen: tasks whose parts and spreads are compared too.
+        chosen: task -> metric whose parts and spreads are compared too.
     """
     tasks: dict[str, AnyTask] = {}
     for name in {*a.records} & {*b.records}:
         record, primary = b.records[name].record, primaries[name]
-        names = brackets.of_primary(record.measurements, primary) if name in chosen else [primary]
+        whole = (chosen or {}).get(name)
+        names = brackets.with_parts(record.measurements, whole) if whole else [primary]
         both = [opened(one.records[name]) for one in (a, b)]
         columns = None if any(isinstance(one, str) for one in both) else both[1]
         assert not isinstance(columns, str)
-        known = recovered.task_of(described.get(name, {}), record, primary, names, columns)
+        known = recovered.task_of(described.get(name, {}), record, primary, names, columns, whole)
         if known is not None:
             tasks[name] = known
     return comparison.compare(a, b, tasks, (), None)  # all metrics: of a recovered task, those that were asked for
@@ -75,12 +76,12 @@ def overview(found: Sequence[Comparison], primaries: Mapping[str, str]) -> pd.Da
     return _ordered(rows, "task")
 
 
-def parts(found: Sequence[Comparison], task: str, primary: str) -> pd.DataFrame:
-    """A row a class or group and model, of one task's primary metric; then its spreads over groups."""
+def parts(found: Sequence[Comparison], task: str, metric: str) -> pd.DataFrame:
+    """A row a class or group and model, of one task's metric; then its spreads over groups."""
     rows = []
     for compared in found:
         for one in compared.tasks:
-            wanted = [row for row in one.rows if _about(row.metric, primary)] if one.task == task else []
+            wanted = [row for row in one.rows if _about(row.metric, metric)] if one.task == task else []
             rows += [{"metric": row.metric, "model": compared.b.name, **_row(row)} for row in wanted]
     return _ordered(rows, "metric")
 
@@ -164,13 +165,13 @@ def notes(found: Sequence[Comparison]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _about(name: str, primary: str) -> bool:
+def _about(name: str, metric: str) -> bool:
     said = brackets.part(name)
-    return (said is not None and said.stem == primary) or (name.partition("[")[0] in _spreads(primary) and "[" in name)
+    return (said is not None and said.stem == metric) or (name.partition("[")[0] in _spreads(metric) and "[" in name)
 
 
-def _spreads(primary: str) -> set[str]:
-    return {f"worst_group_{primary}", f"{primary}_gap", f"{primary}_ratio", f"es_{primary}", f"es_std_{primary}"}
+def _spreads(metric: str) -> set[str]:
+    return {f"worst_group_{metric}", f"{metric}_gap", f"{metric}_ratio", f"es_{metric}", f"es_std_{metric}"}
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from leaderboard import data
+from leaderboard import address, data
 from suite.manifest import KINDS
 
 MEGA = 1e6
 SEARCHED = ("submission", "title", "method", "task")
 CHOICE, NARROW = 300, 170
-ALWAYS_SEEN = ("q", "kind", "tasks")
 OPTIONS = 1000
 
 
@@ -77,6 +76,8 @@ def filtered(rows: pd.DataFrame, page: str, prefix: str = "") -> pd.DataFrame:
     """
     kinds = [kind for kind in KINDS if kind in set(rows["kind"].unique())]
     options = {choice: _options(choice, rows) for choice in (*FIRST, *MORE)}
+    rules = {f"{prefix}since": address.DAY, **{prefix + limit.key: address.AMOUNT for limit in LIMITS}}
+    address.check(rules)
     data.say_unknown("kind", data.parameters(f"{prefix}kind"), kinds)
     for choice, known in options.items():
         data.say_unknown(choice.label.lower(), data.parameters(prefix + choice.key), known)
@@ -88,7 +89,8 @@ def filtered(rows: pd.DataFrame, page: str, prefix: str = "") -> pd.DataFrame:
         chosen["kind"] = st.segmented_control("Kind", kinds, key=f"{prefix}kind", bind="query-params")
         for choice in FIRST:
             chosen[choice.key] = _choose(choice, options[choice], prefix)
-    active = sum(data.parameter(prefix + key) is not None for key in KEYS if key not in ALWAYS_SEEN)
+    active = sum(any(rules[key].holds(one) for one in data.parameters(key)) for key in rules)
+    active += sum(any(one in options[c] for one in data.parameters(prefix + c.key)) for c in MORE)
     title = f"More filters ({active} set)" if active else "More filters"
     with st.expander(title, expanded=False), st.container(horizontal=True):
         for choice in MORE:
@@ -98,7 +100,13 @@ def filtered(rows: pd.DataFrame, page: str, prefix: str = "") -> pd.DataFrame:
                 limit.label, min_value=0.0, value=None, key=prefix + limit.key, bind="query-params", width=NARROW
             )
         chosen["since"] = st.date_input(
-            "Run since", value=None, key=f"{prefix}since", bind="query-params", width=NARROW
+            "Run since",
+            value=None,
+            min_value=address.FIRST_DAY,
+            max_value=address.LAST_DAY,
+            key=f"{prefix}since",
+            bind="query-params",
+            width=NARROW,
         )
     if any(data.parameter(prefix + key) for key in KEYS):
         data.link("Clear the filters", page)

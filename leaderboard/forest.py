@@ -71,16 +71,28 @@ def describe(rows: pd.DataFrame, at: float | None = None) -> str:
     if known.empty:
         return "No value to draw."
     low, high = known.loc[known["value"].idxmin()], known.loc[known["value"].idxmax()]
-    said = f"Lowest: {_row(low)}, highest: {_row(high)}."
+    said = f"Lowest: {_row(low)}, highest: {_row(high)}." if len(known) > 1 else f"{_row(low)}."
     missing = len(rows) - len(known)
     said += f" Without a value: {missing}." if missing else ""
     if len(rows) > MOST:
         said += f" Drawn: the first {MOST} of {len(rows)}."
     if at is None:
         return said
+    if len(known) == 1:
+        return f"{said} {_place(low, at)}"
     above, below = int((known["low"] > at).sum()), int((known["high"] < at).sum())
     across = int(((known["low"] <= at) & (known["high"] >= at)).sum())
     return f"{said} Interval above {text.number(at)}: {above}, below: {below}, across: {across}."
+
+
+def _place(line: pd.Series, at: float) -> str:
+    """Where the interval of a single row lies."""
+    if pd.isna(line["low"]) or pd.isna(line["high"]):
+        return "It has no interval."
+    if line["low"] <= at <= line["high"]:
+        return f"Its interval, {text.interval(line['low'], line['high'])}, holds {text.number(at)}."
+    where = "above" if line["low"] > at else "below"
+    return f"Its interval, {text.interval(line['low'], line['high'])}, lies {where} {text.number(at)}."
 
 
 def _row(line: pd.Series) -> str:

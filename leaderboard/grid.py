@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from leaderboard import text
+from leaderboard import data, text
 from leaderboard.columns import COLUMNS
 
 CHARACTER, CELL_PADDING, WIDEST = 6.9, 19, 360
@@ -51,6 +51,7 @@ def plain(rows: pd.DataFrame, alt_text: str, first: str | None = None, signed: t
         first: a column that stays in view.
         signed: columns whose numbers show their sign.
     """
+    rows = rows.apply(lambda cells: cells.map(_public) if _has_words(cells) else cells)
     st.dataframe(
         rows,
         hide_index=True,
@@ -61,11 +62,20 @@ def plain(rows: pd.DataFrame, alt_text: str, first: str | None = None, signed: t
     )
 
 
+def _has_words(cells: pd.Series) -> bool:
+    return bool(pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells))
+
+
+def _public(cell: Any) -> Any:
+    return data.public(cell) if isinstance(cell, str) else cell
+
+
 def _plain(name: str, cells: pd.Series, pinned: bool, signed: bool) -> Any:
     number = pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells)
     write: Callable[[Any], str] = (lambda v: f"{v:.4g}") if number else str
     longest = max((len(write(value)) for value in cells.dropna()), default=0)
     width = min(int(max(longest, len(name)) * CHARACTER) + CELL_PADDING, WIDEST)
+    pinned = pinned and width <= MOST_PINNED
     if pd.api.types.is_bool_dtype(cells):
         return st.column_config.CheckboxColumn(name, width=max(width, 60), pinned=pinned)
     if not number:
@@ -87,4 +97,5 @@ def figure(chart: Any, words: str, rows: pd.DataFrame | None = None) -> None:
 
 def note(words: str) -> None:
     """Why something is not shown. The words may come from a record."""
+    words = data.public(words)
     st.text(words[:1].upper() + words[1:])

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from leaderboard import data
 from leaderboard.board import Board
 from suite import outcomes
 from suite.compare import incomparable
@@ -38,7 +39,7 @@ def record(board: Board, path: str) -> Stored | str:
     try:
         return _record(str(board.root / path))
     except HallmarkError as error:
-        return str(error)
+        return data.public(str(error))
 
 
 def columns(stored: Stored) -> Columns | str:
@@ -46,7 +47,7 @@ def columns(stored: Stored) -> Columns | str:
     try:
         return _columns(str(stored.path))
     except HallmarkError as error:
-        return str(error)
+        return data.public(str(error))
 
 
 def has_outcomes(board: Board, path: str) -> bool:

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from leaderboard import claims, costs, grid, opened, provenance, roofline
+from leaderboard import claims, costs, grid, opened, provenance, roofline, text
 from leaderboard.board import Board
 from leaderboard.parts import Detail
 from suite.errors import HallmarkError
@@ -47,7 +47,7 @@ def _timed(board: Board, stored: Stored) -> Stored | None:
 def _timings(timed: Stored) -> None:
     machine = timed.record.machine
     st.text(
-        f"Timed by {timed.record.task} on {machine.cpu}, {machine.device}, {machine.threads} thread(s): "
+        f"Timed by {timed.record.task} on {machine.cpu}, {machine.device}, {text.count(machine.threads, 'thread')}: "
         f"a latency ratio below 1 and a throughput ratio above 1 are faster than the parent."
     )
     grid.plain(costs.scenarios(timed.record), "Timings by scenario", first="scenario")
@@ -99,12 +99,12 @@ def measurements(detail: Detail) -> None:
         {
             **{"measurement": m.name, "unit": m.unit, "value": m.value, "low": m.low, "high": m.high},
             "parent's": before[m.name].value if m.name in before else None,
-            **{"n": m.n, "clusters": m.n_clusters, "interval by": m.method, "why missing": m.reason},
+            **{"n": m.n or None, "clusters": m.n_clusters, "interval by": m.method, "why missing": m.reason},
         }
         for m in detail.stored.record.measurements
     ]
     numbers = dict.fromkeys(("value", "low", "high", "parent's"), "float64")
-    found = pd.DataFrame(rows).astype({**numbers, "clusters": "Int64"})
+    found = pd.DataFrame(rows).astype({**numbers, "n": "Int64", "clusters": "Int64"})
     grid.plain(found, "All measurements", first="measurement")
 
 

@@ -1,4 +1,4 @@
-"""Pickers: choose a model, a task or a metric by name, the choice in the URL; unknown names are told, never guessed."""
+"""Pickers: choose a model, a task or a metric by name, the choice in the URL; unknown names are told, and left out."""
 
 from __future__ import annotations
 
@@ -52,8 +52,6 @@ def one(
     """
     asked = data.parameters(key)
     data.say_unknown(noun, asked, names)
-    if any(name not in names for name in asked):
-        default = None
     options = offered(narrowed(noun, f"{key}_search", names, asked), asked if asked else [default] if default else [])
     return st.selectbox(
         noun.capitalize(), options, index=options.index(default) if default in options else None, key=key,
@@ -65,6 +63,8 @@ def several(noun: str, key: str, names: Sequence[str], most: int, **more: Any) -
     """Up to `most` of the names, in the order in which they were chosen."""
     asked = data.parameters(key)
     data.say_unknown(noun, asked, names)
+    if len(asked) > most:
+        st.info(f"The link names {len(asked)} {noun}s; at most {most} can be chosen.")
     return st.multiselect(
         f"{noun.capitalize()}s, at most {most}", offered(names, asked), key=key, bind="query-params",
         max_selections=most, placeholder=f"Choose {noun}s", **more,

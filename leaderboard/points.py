@@ -114,9 +114,15 @@ def thinned(drawn: Points, keep: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def few(values: pd.Series, most: int) -> pd.Series:
-    """The most frequent values; the others, from the (most + 1)th on, are "other"."""
+    """The most frequent values; the others, from the (most + 1)th on, are "other".
+
+    Where there are too many, a value that stands once is "other" too: it would be an arbitrary one of many.
+
+    >>> few(pd.Series(["a", "a", "b", "c"]), 2).tolist(), few(pd.Series(["a", "b"]), 2).tolist()
+    (['a', 'a', 'other', 'other'], ['a', 'b'])
+    """
     counts = values.value_counts()
-    return values if len(counts) <= most else values.where(values.isin(counts.index[:most]), OTHER)
+    return values if len(counts) <= most else values.where(values.isin(counts[counts > 1].index[:most]), OTHER)
 
 
 def describe(drawn: Points) -> str:
@@ -127,7 +133,7 @@ def describe(drawn: Points) -> str:
 def _line(drawn: Points) -> str:
     if drawn.frame.empty:
         return "Nothing to draw: no model here has both numbers."
-    axes = f"{len(drawn.frame):,} models, {drawn.title('y')}, over {drawn.title('x')}."
+    axes = f"{text.count(len(drawn.frame), 'model')}, {drawn.title('y')}, over {drawn.title('x')}."
     best = drawn.frame[drawn.frame["on_line"]].sort_values(["x", "submission"])
     if best.empty:
         return f"{axes} No Pareto line: not both axes have a direction."
@@ -153,6 +159,8 @@ def _left_out(drawn: Points) -> list[str]:
 
 def written(name: str, value: float) -> str:
     """A number as its column writes it."""
+    if COLUMNS[name].look == "count":
+        return f"{value:,.0f}"
     return text.size(value) if COLUMNS[name].look == "bytes" else text.number(value)
 
 

@@ -7,6 +7,9 @@ import shlex
 
 import pandas as pd
 
+from leaderboard import text
+from suite.entry import day
+from suite.record import Machine
 from suite.store import Stored
 
 NOT_ALONE = {
@@ -55,13 +58,13 @@ def facts(stored: Stored) -> pd.DataFrame:
         "replaces": record.supersedes,
         "source": record.source,
         "sandbox": record.sandbox,
-        "started (UTC)": about.started,
-        "seconds": f"{about.seconds:.4g}",
+        "started (UTC)": about.started if day(about.started) else None,
+        "seconds": f"{about.seconds:.4g}" if about.seconds else None,
         "seed": str(record.seed),
         "limit": None if record.limit is None else str(record.limit),
         "task version, protocol": f"{record.task_version}, {record.protocol}",
-        "machine": f"{machine.cpu}, {machine.cores} cores, {machine.ram_bytes / 1e9:.3g} GB, {machine.gpu or 'no GPU'}",
-        "device, threads": f"{machine.device}, {machine.threads}",
+        "machine": _machine(machine),
+        "device, threads": f"{machine.device}, {machine.threads}" if machine.cores else None,
         "timings not ranked because": record.contended,
         "energy read from": record.energy_source,
         "engine": about.engine,
@@ -71,6 +74,14 @@ def facts(stored: Stored) -> pd.DataFrame:
         "notes": "; ".join(about.notes) or None,
     }
     return _table(found, "value")
+
+
+def _machine(machine: Machine) -> str | None:
+    """The machine in a line; None where an imported record names none."""
+    if not machine.cores:
+        return None
+    said = f"{machine.cpu}, {text.count(machine.cores, 'core')}, {machine.ram_bytes / 1e9:.3g} GB"
+    return f"{said}, {machine.gpu or 'no GPU'}"
 
 
 def _table(found: dict[str, str | None], heading: str) -> pd.DataFrame:

@@ -63,8 +63,9 @@ class Recovered:
 
 
 def task_of(
-    described: Mapping[str, Any], record: Record, primary: str, names: Iterable[str], columns: Columns | None
-) -> AnyTask | None:
+    described: Mapping[str, Any], record: Record, primary: str, names: Iterable[str], columns: Columns | None,
+    whole: str | None = None,
+) -> AnyTask | None:  # fmt: skip
     """What takes a task's place in a comparison; None where the outcomes are here and the primary metric cannot be had.
 
     Args:
@@ -73,11 +74,12 @@ def task_of(
         primary: the metric to rank on.
         names: further metrics that are asked for.
         columns: the record's outcomes; None where it has none.
+        whole: the metric whose parts and spreads are among the names; None takes the primary one.
     """
     wanted = dict.fromkeys([primary, *names])
     measured = {m.name: m for m in record.measurements if m.name in wanted}
     timed = any(TIMING in m.name for m in record.measurements)
-    found = () if columns is None or timed else tuple(recovered(described, columns, measured, primary))
+    found = () if columns is None or timed else tuple(recovered(described, columns, measured, whole or primary))
     if columns is not None and not timed and primary not in {metric.name for metric in found}:
         return None
     chance = described.get("chance")
@@ -88,7 +90,7 @@ def task_of(
 
 
 def recovered(
-    described: Mapping[str, Any], columns: Columns, measured: Mapping[str, Measurement], primary: str
+    described: Mapping[str, Any], columns: Columns, measured: Mapping[str, Measurement], whole: str
 ) -> Iterator[Metric]:
     """Each measurement's metric, where one that computes its value is known.
 
@@ -96,14 +98,14 @@ def recovered(
         described: the task's description.
         columns: the record's outcomes.
         measured: name -> measurement; those without a value are passed over.
-        primary: the metric whose parts and spreads may be among them.
+        whole: the metric whose parts and spreads may be among them.
     """
     left = {name: m for name, m in measured.items() if m.value is not None}
     main = None
     for metric in _plain(described, columns, left):
         if metric.name in left and agrees(metric, columns, left[metric.name]):
             del left[metric.name]
-            main = metric if metric.name == primary else main
+            main = metric if metric.name == whole else main
             yield metric
     if main is None or not left:
         return

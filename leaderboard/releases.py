@@ -17,6 +17,7 @@ from leaderboard import recovered, text
 from leaderboard.theme import GREY, PALETTE
 from suite import pairing
 from suite.compared import ALPHA
+from suite.entry import day
 from suite.errors import HallmarkError
 from suite.metrics.base import Columns
 from suite.record import Measurement
@@ -25,7 +26,8 @@ from suite.store import Stored
 from suite.verdict import Outcome, Question, Verdict, judge
 
 HEIGHT, LEGEND_PIXELS = 420, 20
-NO_BASELINE = "no baseline"
+DAYS_APART = 3
+NO_BASELINE, NO_DATE = "no baseline", "an unknown day"
 NO_ERROR = "the baseline has no interval, so no standard error; give a margin"
 Open = Callable[[Stored], Columns | str]
 
@@ -120,11 +122,15 @@ def frame(found: Sequence[Step], judged: Sequence[Verdict], replaced: frozenset[
         record, d = step.after.record, v.difference
         rows.append(
             {
-                **{"model": record.manifest.name, "started": record.provenance.started[:19], **_of(v.b)},
+                **{
+                    "model": record.manifest.name,
+                    "started": record.provenance.started[:19] if day(record.provenance.started) else None,
+                    **_of(v.b),
+                },
                 "against": _named(step),
                 **{"change": d.value if d else None, "change low": d.low if d else None},
                 **{"change high": d.high if d else None, "margin": v.margin, "verdict": _said(step, v)},
-                "why": v.reason or (f"{v.n_needed:.3g} items would decide" if v.n_needed else None),
+                "why": v.reason or (f"{_rounded(v.n_needed)} items would decide" if v.n_needed else None),
                 "what changed": _changed(step),
                 "replaced": step.after.path.stem in replaced,
                 "record": step.after.path.name,
@@ -143,11 +149,16 @@ def describe(rows: pd.DataFrame, metric: str) -> str:
     if known.empty:
         return f"No record has a value of {metric}. {said}."
     first, last = known.iloc[0], known.iloc[-1]
-    return (
-        f"{text.count(len(rows), 'record')} of {metric}, from {first['started'][:10]} ({first['model']} "
-        f"{text.number(first['value'])}) to {last['started'][:10]} ({last['model']} {text.number(last['value'])}). "
-        f"Verdicts: {said}."
-    )
+    verdicts = f"Verdicts: {said}." if len(rows) > 1 else f"Verdict: {said.partition(':')[0]}."
+    many = f"{text.count(len(rows), 'record')} of {metric}"
+    if len(known) == 1:
+        return f"{many}, {'' if len(rows) == 1 else 'one with a value: '}{_at(first)}. {verdicts}"
+    return f"{many}, from {_at(first)} to {_at(last)}. {verdicts}"
+
+
+def _at(line: pd.Series) -> str:
+    when = line["started"][:10] if isinstance(line["started"], str) else NO_DATE
+    return f"{when} ({line['model']} {text.number(line['value'])})"
 
 
 def chart(rows: pd.DataFrame, title: str, axis: str) -> alt.LayerChart | alt.FacetChart:
@@ -155,8 +166,10 @@ def chart(rows: pd.DataFrame, title: str, axis: str) -> alt.LayerChart | alt.Fac
     names = list(dict.fromkeys(rows["model"]))
     drawn = rows.rename(columns={"what changed": "changed"}).assign(when=pd.to_datetime(rows["started"], utc=True))
     drawn = drawn[["model", "when", "value", "low", "high", "verdict", "against"]]
-    drawn = drawn[drawn["value"].notna()]
-    x = alt.X("when:T", title="started", axis=alt.Axis(tickCount=8, labelOverlap=True))
+    drawn = drawn[drawn["value"].notna() & drawn["when"].notna()]
+    span = drawn["when"].max() - drawn["when"].min()
+    form = "%m-%d %H:%M" if span < pd.Timedelta(days=DAYS_APART) else "%Y-%m-%d"
+    x = alt.X("when:T", title="started", axis=alt.Axis(tickCount=8, labelOverlap=True, format=form))
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
     colours = [PALETTE[i % len(PALETTE)] if i < len(PALETTE) else GREY for i in range(len(names))]
     legend = alt.Legend(orient="bottom", columns=1, labelLimit=300, symbolOpacity=1)
@@ -186,11 +199,16 @@ def _said(step: Step, found: Verdict) -> str:
     return NO_BASELINE if alone else str(found.outcome)
 
 
+def _rounded(n: float) -> str:
+    """A number of items, three digits of which mean something."""
+    return f"{float(f'{n:.3g}'):,.0f}"
+
+
 def _named(step: Step) -> str | None:
     if step.before is None:
         return None
     about = step.before.record
-    return f"{about.manifest.name}, {about.provenance.started[:10]}"
+    return f"{about.manifest.name}, {day(about.provenance.started) or NO_DATE}"
 
 
 def _changed(step: Step) -> str | None:

@@ -102,7 +102,8 @@ def issues(described: Mapping[str, Any], rows: pd.DataFrame) -> list[str]:
     said += _of_values(described, largest(rows))
     other = int((rows["source"] != "measured").sum())
     if other:
-        said.append(f"{other:,} of {len(rows):,} rows were imported or scored from predictions, not measured here.")
+        were = text.counted(other, len(rows), "row", ("was", "were"))
+        said.append(f"{were} imported or scored from predictions, not measured here.")
     return said
 
 
@@ -114,10 +115,10 @@ def _of_values(described: Mapping[str, Any], one: pd.DataFrame) -> list[str]:
     if level is not None:
         guessing = int((one["low"] <= level).sum())
         if guessing:
-            said.append(f"{guessing:,} of {len(one):,} models are not shown to be above chance.")
+            said.append(f"{text.counted(guessing, len(one), 'model', ('is', 'are'))} not shown to be above chance.")
     missing = int(one["value"].isna().sum())
     if missing:
-        said.append(f"{missing:,} of {len(one):,} models have no value.")
+        said.append(f"{text.counted(missing, len(one), 'model', ('has', 'have'))} no value.")
     return said
 
 

@@ -104,6 +104,15 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def counted(n: int, of: int, noun: str, verbs: tuple[str, str]) -> str:
+    """Some of the things, with the verb that agrees.
+
+    >>> counted(1, 5, "model", ("has", "have")), counted(2, 5, "model", ("has", "have"))
+    ('1 of 5 models has', '2 of 5 models have')
+    """
+    return f"{n:,} of {count(of, noun)} {verbs[0] if n == 1 else verbs[1]}"
+
+
 def machine(identity: str, cpu: str, cores: int, gpu: str | None) -> str:
     """A machine in a line.
 

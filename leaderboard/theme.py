@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from leaderboard import text
+from leaderboard import data, text
 from leaderboard.board import Board
 
 # Okabe and Ito's colours that stand out on white and on black alike
@@ -20,13 +20,34 @@ def problems(board: Board) -> None:
     st.warning(f"{text.count(len(board.problems), 'file')} cannot be read; the rest is shown.")
     with st.expander("Which ones, and why"):
         for problem in board.problems[:PROBLEMS_SHOWN]:
-            st.text(problem)
+            st.text(data.public(problem))
         if len(board.problems) > PROBLEMS_SHOWN:
             st.text(f"and {len(board.problems) - PROBLEMS_SHOWN} more: hallmark verify")
 
 
+def head(name: str, title: str, main: str) -> Board | None:
+    """The head of a page about models: its view restored, its title, what is broken; None where there is no record.
+
+    Args:
+        name: of the page, see `leaderboard.data.restore`.
+        title: its heading.
+        main: the parameter that every link to the page has.
+    """
+    data.restore(name, main)
+    board = data.board()
+    st.title(title)
+    problems(board)
+    if board.parents:
+        return board
+    nothing(board)
+    return None
+
+
 def nothing(board: Board) -> None:
     """Say that there is nothing to show, and what to type."""
+    if data.indexing():
+        st.info("The records are still being read; this page fills by itself.")
+        return
     if not board.root.is_dir():
         st.info("There is no folder of results here yet. Score something first:")
     elif board.limited:
@@ -34,4 +55,3 @@ def nothing(board: Board) -> None:
     else:
         st.info("The folder of results holds no records yet. Score something first:")
     st.code(text.NEXT_COMMAND, language="bash")
-    st.text(f"Folder: {board.root.absolute()}")

@@ -1,4 +1,4 @@
-"""Opens the leaderboard: brings the index up to date and hands over to Streamlit."""
+"""Opens the leaderboard: hands over to Streamlit at once, and brings the index up to date while pages are looked at."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from suite import index, rankings
-from suite.errors import InfrastructureError, InputError
+from suite import indexing
+from suite.errors import HallmarkError, InfrastructureError, InputError
 from suite.store import Store
 from suite.task import AnyTask
 
 RESULTS_VARIABLE = "HALLMARK_RESULTS"
 UPLOAD_MB = 500
 HERE = "127.0.0.1"
+PATIENCE_S = 5.0
 
 
 def serve(
@@ -30,11 +33,13 @@ def serve(
 ) -> None:
     """Serve the board on this machine until it is interrupted.
 
+    Nobody waits for the index: the pages show what is there, and say what is still being made.
+
     Args:
         store: the records.
         port: where.
         tasks: to compute changes and ranks.
-        announce: told of the address, and of what takes long.
+        announce: told of the address.
         upload_mb: most megabytes of one upload to the page Submit; 0 closes that page.
         host: address that it listens on; only this machine's own by default, for whoever reaches it can submit.
 
@@ -46,8 +51,6 @@ def serve(
         raise InputError(f"no folder {store.root}; score something first, or give --results DIR")
     if find_spec("streamlit") is None:
         raise InputError("the board needs an extra: pip install 'hallmark-bench[board]'")
-    index.refresh(store, tasks)
-    rankings.refresh(store, tasks, announce)
     spec = find_spec("leaderboard")
     if spec is None or spec.origin is None:
         raise InfrastructureError("the package leaderboard is not installed; install hallmark-bench again")
@@ -58,15 +61,45 @@ def serve(
         "server.address": host,
         "server.headless": "true",
         "browser.gatherUsageStats": "false",
+        "server.fileWatcherType": "none",  # the pages are installed, not being written
     }
     options["server.maxUploadSize"] = upload_mb
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    code = _run(
-        [sys.executable, "-m", "streamlit", "run", str(app), *arguments],
-        {**os.environ, RESULTS_VARIABLE: str(store.root.resolve())},
-    )
+    with _indexed(store, tasks):
+        code = _run(
+            [sys.executable, "-m", "streamlit", "run", str(app), *arguments],
+            {**os.environ, RESULTS_VARIABLE: str(store.root.resolve())},
+        )
     if code > 0:
         raise InfrastructureError(f"the board ended with exit code {code}; is port {port} taken? See above")
+
+
+@contextmanager
+def _indexed(store: Store, tasks: Mapping[str, AnyTask]) -> Iterator[None]:
+    """Index beside the block; what is not finished when it ends goes on the next time."""
+    end = threading.Event()
+
+    def work() -> None:
+        try:
+            indexing.everything(store, tasks, _complain, end.is_set)
+        except indexing.StopIndexingError:
+            pass
+        except HallmarkError as error:  # a full disk: the board shows what the index held before
+            _complain(str(error))
+
+    beside = threading.Thread(target=work, daemon=True, name="indexing")
+    beside.start()
+    try:
+        yield
+    finally:
+        end.set()
+        beside.join(PATIENCE_S)
+
+
+def _complain(line: str) -> None:
+    """Say on standard error, for standard output holds the address."""
+    sys.stderr.write(f"hallmark: {line}\n")
+    sys.stderr.flush()
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> int:

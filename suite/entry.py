@@ -16,7 +16,7 @@ from suite.record import Measurement, Record
 Type = Literal["string", "float64", "int64", "bool"]
 READINGS = (
     *("bytes", "bits_per_weight", "parameters", "items_per_s", "latency_p50_s", "latency_ratio"),
-    *("peak_rss_bytes", "energy_j", "u_score", "u_score_bits"),
+    *("peak_rss_bytes", "energy_j"),
 )
 CALIBRATION = ("ece_15", "ece_15[scope=band]", "ece_15[scope=all]", "ece_15_case")
 _NORMALISED = "_norm"  # of choices: scores by the character have a calibration of their own
@@ -37,7 +37,19 @@ COLUMNS: dict[str, Type] = {
     **dict.fromkeys(_NUMBERS, "float64"),
     "generated": "bool",
 }
+TIMED = ("latency_p50_s", "latency_ratio")  # where a task times scenarios, of the first one
+NO_DAY = "1980-01-01"  # the zero of zip archives; that of tar archives is ten years before
+_SCENARIO = "[scenario="
 _GROUPED = re.compile(r"^(?:worst_group_(?P<worst>[^\[]+)|(?P<gap>[^\[]+)_gap)\[(?P<by>[^\]=]+)\]$")
+
+
+def day(started: str) -> str | None:
+    """The day of a run; None where a file without a date was imported, whose time is the zero of its archive's clock.
+
+    >>> day("2026-01-02T03:04:05Z"), day("1970-01-01T00:00:00.000000Z")
+    ('2026-01-02', None)
+    """
+    return started[:10] if started[:10] > NO_DAY else None
 
 
 def row(record: Record, primary: str | None) -> dict[str, Any]:
@@ -107,7 +119,7 @@ def _quality(main: Measurement) -> dict[str, Any]:
         "low": main.low if known else None,
         "high": main.high if known else None,
         "reason": main.reason,
-        "n": main.n,
+        "n": main.n or None,  # imported figures say 0 where their source does not say
     }
 
 
@@ -142,4 +154,6 @@ def _groups(measurements: Iterable[Measurement], primary: str) -> dict[str, Any]
 
 def _value(record: Record, name: str) -> float | None:
     measurement = record.measurement(name)
+    if measurement is None and name in TIMED:
+        measurement = next((m for m in record.measurements if m.name.startswith(name + _SCENARIO)), None)
     return None if measurement is None else measurement.value

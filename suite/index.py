@@ -1,40 +1,41 @@
 """The index of a store: what a board reads instead of the records. It can be deleted at any time.
 
     records.parquet   one row a record file, see `suite.entry`; only new and changed files are read again
-    paired.parquet    paired differences of records whose parent has one: child, parent, metric, value, low, high ...
+    paired.parquet    changes of primary metrics from parent to child, see `suite.paired_index`
+    derived.parquet   scores that weigh quality against cost, see `suite.derived_index`
+    rankings.json     rank intervals, see `suite.rankings`
 
 The files lie in ``<results>/.index/``, or under ``$XDG_CACHE_HOME/hallmark`` where the results cannot be written. The
-board knows no task, so it cannot compare; `refresh` runs where the tasks are known (``hallmark run`` and ``hallmark
-board``). `sync` knows no task either, and brings only the rows up to date.
+board knows no task, so it cannot compare; `suite.indexing` makes the other three where the tasks are known (``hallmark
+run`` and ``hallmark board``). `sync` knows no task either, and brings only the rows up to date.
 
 An index that is marked so (`write` with ``elsewhere``) is used as it is: its records are not here.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite.compare import Paired, beside_parent
 from suite.disk import disk_errors, write_synced
 from suite.entry import COLUMNS, row
-from suite.errors import HallmarkError, InputError
+from suite.errors import InputError
 from suite.store import TASKS, Store, load
-from suite.task import AnyTask
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Index = dict[str, dict[str, Any]]
-RECORDS, PAIRED = "records.parquet", "paired.parquet"
+Told = Callable[[int, int], None]  # things done, things to do
+RECORDS = "records.parquet"
+FILES = (RECORDS, "paired.parquet", "derived.parquet", "rankings.json")
 _ELSEWHERE = b"hallmark.kept_elsewhere"
-_VERSION, _FORMAT = b"hallmark.index_version", b"1"
-_DIFFERENCE = ("value", "low", "high", "method", "n", "n_clusters", "reason")
+_VERSION, _FORMAT = b"hallmark.index_version", b"2"
+_FIRST_SAVE_S = 3.0
 
 
 def folder(store: Store) -> Path:
@@ -48,15 +49,10 @@ def folder(store: Store) -> Path:
     return cache / "hallmark" / hashlib.sha256(str(store.root.resolve()).encode()).hexdigest()[:16]
 
 
-def path(store: Store) -> Path:
-    """The file of paired differences, once `refresh` has run."""
-    return folder(store) / PAIRED
-
-
 def digest(store: Store) -> str:
     """Changes whenever something changes that a board reads of this index and of the tasks' descriptions."""
     seen = hashlib.sha256(str(store.root.resolve()).encode())
-    files = [folder(store) / name for name in (RECORDS, PAIRED, "rankings.json")]
+    files = [folder(store) / name for name in FILES]
     for file in [*files, *sorted((store.root / TASKS).glob("*.json"))]:
         try:
             stat = file.stat()
@@ -66,8 +62,28 @@ def digest(store: Store) -> str:
     return seen.hexdigest()
 
 
-def sync(store: Store) -> pa.Table:
-    """Bring the rows up to date with the record files; gives them. An unreadable file has a row with its `problem`."""
+class Pace:
+    """When unfinished work is saved, so that a board can show it: at growing distances, as each costs the whole."""
+
+    def __init__(self) -> None:
+        self._next, self._step = time.monotonic() + _FIRST_SAVE_S, _FIRST_SAVE_S
+
+    def due(self) -> bool:
+        """Whether it is time to save; says so once."""
+        if time.monotonic() < self._next:
+            return False
+        self._step *= 2
+        self._next = time.monotonic() + self._step
+        return True
+
+
+def sync(store: Store, told: Told | None = None) -> pa.Table:
+    """Bring the rows up to date with the record files; gives them. An unreadable file has a row with its `problem`.
+
+    Args:
+        store: whose.
+        told: called after each file that is read.
+    """
     import pyarrow as pa
 
     target = folder(store) / RECORDS
@@ -81,12 +97,32 @@ def sync(store: Store) -> pa.Table:
     fresh = [here.get(file) == (mtime, size) and primaries.get(task) == by for file, mtime, size, task, by in known]
     kept = old.filter(pa.array(fresh, pa.bool_()))
     held = set(kept.column("path").to_pylist())
-    read_again = [_row(store.root, name, stat, primaries) for name, stat in here.items() if name not in held]
-    if not read_again and len(kept) == len(old) and (target.exists() or not here):
+    missing = [(name, stat) for name, stat in here.items() if name not in held]
+    if not missing and len(kept) == len(old) and (target.exists() or not here):
         return old
-    new = pa.concat_tables([kept, pa.Table.from_pylist(read_again, schema=schema())]).sort_by("path")
+    read: list[dict[str, Any]] = []
+    pace = Pace()
+    for done, (name, stat) in enumerate(missing, start=1):
+        read.append(_row(store.root, name, stat, primaries))
+        if told:
+            told(done, len(missing))
+        if pace.due():
+            write(store, _joined(kept, read))
+    new = _joined(kept, read)
     write(store, new)
     return new
+
+
+def unread(store: Store) -> int:
+    """How many record files the rows do not hold yet; changed ones are not counted."""
+    held = set(records(store, ["path"]).column("path").to_pylist())
+    return sum(name not in held for name, _ in _files(store.root))
+
+
+def _joined(kept: pa.Table, read: Sequence[Mapping[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables([kept, pa.Table.from_pylist(list(read), schema=schema())]).sort_by("path")
 
 
 def records(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
@@ -126,71 +162,7 @@ def write(store: Store, rows: pa.Table, elsewhere: bool = False) -> None:
         InfrastructureError: the disk is full or the folder cannot be written.
     """
     metadata = {_VERSION: _FORMAT, **({_ELSEWHERE: b"1"} if elsewhere else {})}
-    _write(folder(store) / RECORDS, rows.cast(schema()).replace_schema_metadata(metadata))
-
-
-def read(store: Store) -> Index:
-    """Record stem -> {"parent": stem, "differences": {metric: difference}}; empty when there is no readable index."""
-    return _grouped(_paired(store))
-
-
-def differences(store: Store, stem: str) -> dict[str, Any]:
-    """The entry of `read` for one record, without reading the others; empty when it was not compared."""
-    return _grouped(_paired(store, [("child", "=", stem)])).get(stem, {})
-
-
-def changes(store: Store, metrics: Iterable[str]) -> pa.Table:
-    """Paired differences of these metrics, all records: child, parent, metric, value, low, high, reason."""
-    wanted = sorted(set(metrics))
-    columns = ["child", "parent", "metric", "value", "low", "high", "reason"]
-    return _paired(store, [("metric", "in", wanted)] if wanted else None).select(columns)
-
-
-def refresh(store: Store, tasks: Mapping[str, AnyTask]) -> Index:
-    """Bring the whole index up to date, comparing new records with their parents'; gives the paired differences."""
-    rows = sync(store)
-    if kept_elsewhere(store) or (not len(rows) and not path(store).exists()):
-        return {}
-    old = read(store)
-    names = ("path", "stem", "submission", "task", "task_version", "parent", "limit", "started", "problem")
-    lines = [line for line in rows.select(names).to_pylist() if line["problem"] is None]
-    newest: dict[tuple[str, str], dict[str, Any]] = {}
-    for line in sorted(lines, key=lambda line: (line["limit"] is None, line["started"])):
-        newest[line["submission"], line["task"]] = line
-    new = {}
-    for line in lines:
-        entry = _entry(store, line, newest, tasks, old)
-        if entry is not None:
-            new[line["stem"]] = entry
-    if new != old or not path(store).exists():
-        _write(path(store), _as_table(new))
-    return new
-
-
-def _entry(
-    store: Store,
-    child: Mapping[str, Any],
-    newest: Mapping[tuple[str, str], Mapping[str, Any]],
-    tasks: Mapping[str, AnyTask],
-    old: Index,
-) -> dict[str, Any] | None:
-    above = newest.get((child["parent"], child["task"])) if child["parent"] else None
-    if above is None:
-        return None
-    known = old.get(child["stem"])
-    if known is not None and known["parent"] == above["stem"]:
-        return known
-    task = tasks.get(child["task"])
-    if task is None or task.version != child["task_version"]:
-        return None
-    try:
-        paired = beside_parent(load(store.root / child["path"]), store, task.scored)
-    except HallmarkError:  # a damaged record: `hallmark verify` tells, the board shows it without a comparison
-        return None
-    if not isinstance(paired, Paired):
-        return None
-    found = {name: dataclasses.asdict(d) for name, d in paired.differences.items()}
-    return {"parent": paired.parent.path.stem, "differences": found}
+    save(folder(store) / RECORDS, rows.cast(schema()).replace_schema_metadata(metadata))
 
 
 def _files(root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -235,51 +207,6 @@ def _row(root: Path, name: str, stat: tuple[int, int], primaries: Mapping[str, s
     return found
 
 
-def _paired_schema() -> pa.Schema:
-    import pyarrow as pa
-
-    text, number, count = pa.string(), pa.float64(), pa.int64()
-    return pa.schema(
-        [
-            *((name, text) for name in ("child", "parent", "metric")),
-            *((name, number) for name in ("value", "low", "high")),
-            ("method", text),
-            ("n", count),
-            ("n_clusters", count),
-            ("reason", text),
-        ]
-    )
-
-
-def _as_table(index: Index) -> pa.Table:
-    import pyarrow as pa
-
-    rows = [
-        {"child": child, "parent": entry["parent"], "metric": metric, **{k: found.get(k) for k in _DIFFERENCE}}
-        for child, entry in sorted(index.items())
-        for metric, found in (entry["differences"] or {None: {}}).items()
-    ]
-    return pa.Table.from_pylist(rows, schema=_paired_schema())
-
-
-def _paired(store: Store, filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
-    from pyarrow import ArrowException, parquet
-
-    try:
-        return parquet.read_table(path(store), filters=filters).cast(_paired_schema())
-    except (OSError, ValueError, ArrowException):
-        return _paired_schema().empty_table()
-
-
-def _grouped(table: pa.Table) -> Index:
-    found: Index = {}
-    for line in table.to_pylist():
-        entry = found.setdefault(line["child"], {"parent": line["parent"], "differences": {}})
-        if line["metric"] is not None:
-            entry["differences"][line["metric"]] = {name: line[name] for name in _DIFFERENCE}
-    return found
-
-
 def _metadata(file: Path) -> Mapping[bytes, bytes]:
     from pyarrow import ArrowException, parquet
 
@@ -289,7 +216,8 @@ def _metadata(file: Path) -> Mapping[bytes, bytes]:
         return {}
 
 
-def _write(target: Path, table: pa.Table) -> None:
+def save(target: Path, table: pa.Table) -> None:
+    """Write a file of the index, whole or not at all."""
     import pyarrow as pa
     from pyarrow import parquet
 

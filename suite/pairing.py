@@ -26,7 +26,7 @@ from suite.store import Stored
 from suite.task import AnyTask
 
 UNPAIRED = (
-    "UNPAIRED: {who} keeps no outcomes, so the two are compared by their intervals alone; a paired comparison needs "
+    "UNPAIRED: {who} no outcomes, so the two are compared by their intervals alone; a paired comparison needs "
     "several times fewer items"
 )
 
@@ -54,7 +54,7 @@ class Pair:
         sides = {"the baseline": self.parent.record, "the candidate": self.child.record}
         without = [name for name, record in sides.items() if record.outcomes_sha256 is None or not self._has(name)]
         if without:
-            return UNPAIRED.format(who=" and ".join(without))
+            return UNPAIRED.format(who=" and ".join(without) + (" keep" if len(without) > 1 else " keeps"))
         return None if self.task else f"UNPAIRED: the task {self.child.record.task!r} is not known here"
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from suite import index, rankings
+from suite import indexing, rankings
 from suite.batch import Bar, run_all
 from suite.errors import InfrastructureError, InputError
 from suite.progress import ProgressBar
@@ -92,7 +92,7 @@ def _attend(work: Work, entry: Entry) -> bool:
     except Exception as error:  # a bug: it must not stop the others' work
         traceback.print_exc()
         scored, failures = [], [_line(f"internal error, please report it: {type(error).__name__}: {error}")]
-    index.refresh(work.store, work.tasks)
+    indexing.refresh(work.store, work.tasks)
     state = work.queue.finish(entry, scored, failures)
     for line in failures:
         work.complain(f"{entry.name}: {line}")

@@ -42,11 +42,16 @@ def refresh(store: Store, tasks: Mapping[str, AnyTask], announce: Callable[[str]
             if announce:
                 announce(f"ranking {len(stems)} models on {name}")
             new[name] = {"stems": stems, "places": _places(store, task, stems)}
-    if new != old:
-        target = index.folder(store) / "rankings.json"
-        with disk_errors(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_synced(target, json.dumps(new).encode())
+            _write(store, {**old, **new})  # each task's ranks are shown as soon as they are there
+    if new != _kept(store):
+        _write(store, new)
+
+
+def _write(store: Store, ranked: Mapping[str, Any]) -> None:
+    target = index.folder(store) / "rankings.json"
+    with disk_errors(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(target, json.dumps(ranked).encode())
 
 
 def _places(store: Store, task: AnyTask, stems: Mapping[str, str]) -> list[Ranked]:

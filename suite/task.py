@@ -110,6 +110,7 @@ class Task(abc.ABC, Generic[ModelT]):
         beside_parent: it asks the submission and its parent together, so its model is a `Beside` of the two.
         batch_size: items asked at once, part of the protocol, so that records do not depend on the machine.
         chance: value of the primary metric by guessing; ``None`` if there is no such value.
+        known_issues: what a reader should know of its data before believing a number, one line each, with the source.
         ubench: name of its data set in U-Bench, by whose percentiles U-Score is shown; ``None`` if it has none.
     """
 
@@ -131,6 +132,7 @@ class Task(abc.ABC, Generic[ModelT]):
     batch_size: int = 32
     chance: float | None = None
     ubench: str | None = None
+    known_issues: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def protocol(self, context: int | None, bos: bool = True) -> str:
@@ -206,6 +208,7 @@ class Task(abc.ABC, Generic[ModelT]):
                 m.name: {"unit": m.unit, "higher_is_better": m.higher_is_better, "reference": m.reference}
                 for m in self.metrics
             },
+            **({"known_issues": list(self.known_issues)} if self.known_issues else {}),
             **({"framed": self.framed.description()} if self.framed != Framed() else {}),
         }
 

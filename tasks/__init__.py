@@ -15,6 +15,7 @@ from tasks import (
     efficiency,
     embedded,
     image_sets,
+    issues,
     keywords,
     labels,
     lm_eval,
@@ -73,6 +74,7 @@ class Registry(Mapping[str, AnyTask]):
             return self._own[name]
         if name not in self._found:
             self._found[name] = lm_eval.named(name)
+            self._found[name].known_issues = issues.of(name)
         return self._found[name]
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -92,6 +94,8 @@ class Registry(Mapping[str, AnyTask]):
         return len(self._own)
 
 
+for _task in _ALL:
+    _task.known_issues = issues.of(_task.name)
 TASKS = Registry(_ALL)
 if len(TASKS) != len(_ALL):
     raise RuntimeError("two tasks bear the same name")

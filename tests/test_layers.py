@@ -64,7 +64,8 @@ ALLOWED = {
     "leaderboard": (
         *("suite.record", "suite.manifest", "suite.store", "suite.compare", "suite.stats", "suite.paired"),
         *("suite.check", "suite.queue", "suite.upload", "suite.intake", "suite.errors", "suite.index"),
-        *("suite.entry", "suite.rankings", "suite.timings"),
+        *("suite.entry", "suite.rankings", "suite.timings", "suite.indexing", "suite.paired_index"),
+        *("suite.derived_index",),
         *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
         *("suite.comparison", "suite.compared", "suite.pairing", "suite.changes", "suite.sides", "suite.verdict"),
         *("suite.overlay", "suite.significance", "suite.task"),

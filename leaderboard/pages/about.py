@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import streamlit as st
 
-from leaderboard import data, matrix, points
+from leaderboard import data, matrix, points, text
 from leaderboard.board import Board
 from suite import rankings
 from suite.compared import ALPHA
@@ -18,6 +19,7 @@ from suite.stats import LEVEL, MAX_UNDEFINED, N_RESAMPLES
 from suite.verdict import FEW_ITEMS
 
 ROWS_RESAMPLES = 1000
+BREAK = re.compile(r",\s*\\q?quad\s*")
 PERCENT = f"{100 * LEVEL:.0f} %"
 
 
@@ -178,8 +180,14 @@ SECTIONS = (
     Section(
         "Pareto line",
         "On the line are the models that no other one that passes the filters beats on both columns. Points are drawn "
-        f"up to {points.MOST_DRAWN:,}; the line is always that of all. U-Score and its variant with bits are shown "
-        "where a record holds them.",
+        f"up to {points.MOST_DRAWN:,}; the line is always that of all. The bits score of a "
+        "segmentation model sets the Dice kept of its parent's against the stored bits saved; U-Score, and its variant "
+        "with bits, is defined on the data sets of U-Bench alone. `hallmark board` makes all three of the records.",
+        (
+            r"\text{bits score} = \frac{100}{0.5/A + 0.5/E},\qquad A = \text{clip}\left("
+            r"\frac{\text{Dice}/\text{parent's} - 0.9}{0.1}, 0.05, 1\right),\qquad E = \text{clip}\left("
+            r"\frac{\log_2(\text{parent's bits}/\text{bits})}{5}, 0.05, 1\right)",
+        ),
     ),
 )
 
@@ -197,7 +205,8 @@ def main() -> None:
         st.subheader(section.title)
         st.markdown(section.words)
         for formula in section.formulas:
-            st.latex(formula)
+            for part in BREAK.split(formula):  # one line each, for narrow screens
+                st.latex(part)
     _here(board)
 
 
@@ -206,9 +215,8 @@ def _here(board: Board) -> None:
     st.subheader("This board")
     files = len(board.table)
     st.text(
-        f"Folder: {board.root.absolute()}\n"
-        f"{files:,} record file(s), {len(board.problems):,} of them unreadable, {board.limited:,} of a part of a task; "
-        f"{len(board.rows):,} row(s)."
+        f"{text.count(files, 'record file')}, {len(board.problems):,} of them unreadable, {board.limited:,} of a part "
+        f"of a task; {text.count(len(board.rows), 'row')}."
     )
     if not board.indexed:
         st.text("Changes from parents and paired ranks are computed when the board is opened with hallmark board.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
-from leaderboard import agreed, data, differences, forest, grid, opened, picker, theme
+from leaderboard import agreed, brackets, data, differences, forest, grid, opened, picker, text, theme
 from leaderboard.board import Board
 from suite.compared import Comparison
 
@@ -25,14 +26,10 @@ HOW = (
 
 def main() -> None:
     """The page."""
-    data.restore(NAME, "models")
-    board = data.board()
-    st.title("Compare")
-    theme.problems(board)
-    names = board.submissions()
-    if not names:
-        theme.nothing(board)
+    board = theme.head(NAME, "Compare", "models")
+    if board is None:
         return
+    names = board.submissions()
     models = picker.several("model", "models", names, data.MOST_COMPARED)
     if len(models) < FEWEST:
         st.text(f"Choose two to {data.MOST_COMPARED} models; the first is the one that the others are held against.")
@@ -51,17 +48,31 @@ def _compare(board: Board, models: list[str]) -> None:
         st.info("These models share no task that was scored as a whole:")
         st.text("\n".join(f"{name}: {', '.join(sorted(rows[name])) or 'none'}" for name in models))
         return
-    task = picker.one("task in detail", "on", some, default=opened.quality_first(shared or some)[0])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        task = picker.one("task in detail", "on", some, default=opened.quality_first(shared or some)[0])
+        metric = _metric(board, rows, task) if task else None
     taken = [*([task] if task else []), *(name for name in [*shared, *some] if name != task)]
     taken = sorted(list(dict.fromkeys(taken))[:MOST_TASKS])
     if len(some) > MOST_TASKS:
         st.caption(f"{len(taken)} of {len(some)} shared tasks are compared here; choose another one to include it.")
     primaries = {one: str(rows[models[0]][one]["metric"]) for one in taken}
-    found, unread = _found(board, models, {name: _paths(rows[name], some, taken) for name in models}, primaries, task)
+    found, unread = _found(board, models, {name: _paths(rows[name], some, taken) for name in models}, primaries,
+                           {task: metric} if task and metric else {})  # fmt: skip
     _overview(found, primaries, unread)
-    if task:
-        _task(board, found, {name: rows[name][task]["path"] for name in models if task in rows[name]}, task,
-              primaries[task])  # fmt: skip
+    if task and metric:
+        _task(board, found, {name: rows[name][task]["path"] for name in models if task in rows[name]}, task, metric)
+
+
+def _metric(board: Board, rows: Mapping[str, Mapping[str, dict[str, Any]]], task: str) -> str | None:
+    """The metric whose changes by class and group are shown: one that some model has by part, else the primary one."""
+    read = [opened.record(board, of_model[task]["path"]) for of_model in rows.values() if task in of_model]
+    primary = str(next(of_model[task]["metric"] for of_model in rows.values() if task in of_model))
+    known = {primary: None}
+    for one in read:
+        if not isinstance(one, str):
+            whole = {m.name for m in one.record.measurements}
+            known |= dict.fromkeys(name for name in brackets.stems(one.record.measurements, primary) if name in whole)
+    return picker.one("metric by class and group", "parts", list(known), default=primary)
 
 
 def _paths(rows: Mapping[str, dict[str, object]], some: list[str], taken: list[str]) -> dict[str, str]:
@@ -77,9 +88,10 @@ def _links(models: list[str]) -> None:
 
 
 def _found(
-    board: Board, models: list[str], paths: Mapping[str, dict[str, str]], primaries: Mapping[str, str], task: str | None
-) -> tuple[list[Comparison], list[str]]:
-    """Every other model held against the first, and why records cannot be read."""
+    board: Board, models: list[str], paths: Mapping[str, dict[str, str]], primaries: Mapping[str, str],
+    chosen: Mapping[str, str],
+) -> tuple[list[Comparison], list[str]]:  # fmt: skip
+    """Every other model held against the first, and why records cannot be read; `chosen`: task -> metric by part."""
     unread = [
         why for name in models for path in paths[name].values() if isinstance(why := opened.record(board, path), str)
     ]
@@ -90,22 +102,25 @@ def _found(
     ]
     with st.spinner("Comparing item by item"):
         known = tuple(sorted(primaries.items()))
-        found = [_compared(str(board.root), first, other, known, described, task, board) for other in others]
+        found = [
+            _compared(str(board.root), (first, other), known, described, tuple(chosen.items()), board)
+            for other in others
+        ]
     return found, list(dict.fromkeys(unread))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _compared(
-    root: str, a: Files, b: Files, primaries: tuple[tuple[str, str], ...], described: str, task: str | None,
-    _board: Board,
+    root: str, both: tuple[Files, Files], primaries: tuple[tuple[str, str], ...], described: str,
+    chosen: tuple[tuple[str, str], ...], _board: Board,
 ) -> Comparison:  # fmt: skip
     """B held against a, kept: records never change. All but the board are the key."""
     sides = []
-    for name, files in (a, b):
+    for name, files in both:
         read = {one: opened.record(_board, path) for one, path, _ in files}
         sides.append(differences.side(name, {one: kept for one, kept in read.items() if not isinstance(kept, str)}))
-    chosen = (task,) if task else ()
-    return differences.against(sides[0], sides[1], dict(primaries), json.loads(described), opened.columns, chosen)
+    a, b = sides
+    return differences.against(a, b, dict(primaries), json.loads(described), opened.columns, dict(chosen))
 
 
 def _overview(found: list[Comparison], primaries: Mapping[str, str], unread: list[str]) -> None:
@@ -132,25 +147,27 @@ def _overview(found: list[Comparison], primaries: Mapping[str, str], unread: lis
         for why in unread[:MOST_TOLD]:
             st.text(why)
         if len(unread) > MOST_TOLD:
-            st.caption(f"and {len(unread) - MOST_TOLD} more records that cannot be read")
+            st.caption(f"and {text.count(len(unread) - MOST_TOLD, 'more record')} that cannot be read")
     lines = differences.notes(found)
     if lines:
         st.subheader("To know")
         st.text("\n".join(lines))
 
 
-def _task(board: Board, found: list[Comparison], paths: Mapping[str, str], task: str, primary: str) -> None:
+def _task(board: Board, found: list[Comparison], paths: Mapping[str, str], task: str, metric: str) -> None:
     """One task in detail: changes by class and group, flips, agreement."""
     st.subheader("One task in detail")
-    st.text(f"{task}: {primary}")
+    st.text(f"{task}: {metric} by class and group")
     data.link("About this task", "task", task=task)
-    parts = differences.parts(found, task, primary)
+    parts = differences.parts(found, task, metric)
     if len(parts):
         drawn = parts.rename(columns={"metric": "row", "model": "who", "change": "value"})
-        chart = forest.forest(drawn, f"Change from {found[0].a.name} by class and group", f"change of {primary}", 0.0)
+        chart = forest.forest(drawn, f"Change from {found[0].a.name} by class and group", f"change of {metric}", 0.0)
         grid.figure(chart, forest.describe(drawn, 0.0), parts)
     else:
-        grid.note("no changes by class or group: the records have none, or they cannot be made from the outcomes")
+        grid.note(
+            f"no changes of {metric} by class or group: the records have none, or they cannot be made from the outcomes"
+        )
     flips = differences.flips(found, task)
     if len(flips):
         st.caption(f"What became of the answers of {data.escaped(found[0].a.name)}")

@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from leaderboard import data, grid, lineage, opened, picker, releases, text, theme
+from leaderboard import address, data, grid, lineage, opened, picker, releases, text, theme
 from leaderboard.board import Board
 from suite.store import Stored
 from suite.verdict import Verdict
@@ -23,14 +23,11 @@ RULE = (
 
 def main() -> None:
     """The page."""
-    data.restore(NAME, "history")
-    board = data.board()
-    st.title("History")
-    theme.problems(board)
-    names = board.submissions()
-    if not names:
-        theme.nothing(board)
+    board = theme.head(NAME, "History", "history")
+    if board is None:
         return
+    names = board.submissions()
+    address.check({"kin": address.SWITCH, "margin": address.AMOUNT})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = picker.one("model", "history", names)
         kin = st.toggle("Its whole family", key="kin", bind="query-params")
@@ -83,7 +80,10 @@ def _metric(board: Board, task: str, records: list[Stored], primary: str, replac
     direction = {True: "higher", False: "lower", None: None}[about.higher_is_better if about else None]
     axis = text.metric(metric, about.unit if about else None, direction)
     words = releases.describe(rows, metric)
-    if rows["value"].notna().any():
+    undated = int(rows["started"].isna().sum())
+    if undated:
+        st.caption(f"{text.count(undated, 'record')} without a date, imported, in the table but not in the chart.")
+    if (rows["value"].notna() & rows["started"].notna()).any():
         grid.figure(releases.chart(rows, f"{metric} on {task}", axis), words)
     else:
         st.text(words)

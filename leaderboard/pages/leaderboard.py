@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from leaderboard import data, filters, grid, matrix, table, text, theme
+from leaderboard import address, data, filters, grid, matrix, table, text, theme
 from leaderboard.board import Board
 from leaderboard.columns import COLUMNS, DEFAULT, NUMBERS
 
@@ -33,11 +33,15 @@ def main() -> None:
         st.info("No record passes these filters. Take one of them away.")
         return
     _uncompared(board, rows)
-    data.say_unknown("column", data.parameters("columns"), [column.label for column in COLUMNS.values()])
-    data.say_unknown("order", data.parameters("sort"), [_sort_label(name) for name in SORTS])
+    address.check({"view": address.one_of(VIEWS), "ascending": address.SWITCH})
+    data.say_unknown("model", data.parameters("selected"), board.parents)
+    offered = [name for name in COLUMNS if name in board.present or name in DEFAULT]
+    sorts = [name for name in SORTS if name in offered or name == table.FAMILY]
+    data.say_unknown("column", data.parameters("columns"), [COLUMNS[name].label for name in offered])
+    data.say_unknown("order", data.parameters("sort"), [_sort_label(name) for name in sorts])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
-        choices = _choices() if view != VIEWS[1] else None
+        choices = _choices(offered, sorts) if view != VIEWS[1] else None
     if choices is None:
         _matrix(rows)
     else:
@@ -47,9 +51,9 @@ def main() -> None:
 
 
 def _uncompared(board: Board, rows: pd.DataFrame) -> None:
-    if not board.indexed and rows["parent"].notna().any():
+    if not board.indexed and not data.indexing() and rows["parent"].notna().any():
         st.info(text.NOT_INDEXED)
-        st.code(f"{text.BOARD_COMMAND} {shlex.quote(str(board.root))}", language="bash")
+        st.code(f"{text.BOARD_COMMAND} {shlex.quote(board.root.absolute().name)}", language="bash")
 
 
 def _results(board: Board, rows: pd.DataFrame, columns: list[str], by: str, ascending: bool) -> None:
@@ -60,6 +64,9 @@ def _results(board: Board, rows: pd.DataFrame, columns: list[str], by: str, asce
     depths = table.depths(part, rows, board.parents) if by == table.FAMILY else None
     shown = table.shown(part, columns, depths)
     names = list(part["submission"])
+    hidden = [name for name in data.parameters("selected") if name in board.parents and name not in names]
+    if hidden:
+        st.text(f"Selected by the link, but not among the rows below: {', '.join(hidden)}")
     event = st.dataframe(
         shown,
         hide_index=True,
@@ -80,13 +87,13 @@ def _sort_label(name: str) -> str:
     return COLUMNS[name].label if name in COLUMNS else name
 
 
-def _choices() -> tuple[list[str], str, bool]:
+def _choices(offered: list[str], sorts: list[str]) -> tuple[list[str], str, bool]:
     """Columns in their order, the column to sort by, and whether the smallest comes first."""
-    by = st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=200, format_func=_sort_label)
+    by = st.selectbox("Sort by", sorts, key="sort", bind="query-params", width=200, format_func=_sort_label)
     ascending = st.toggle("Smallest first", key="ascending", bind="query-params", disabled=by == table.FAMILY)
     with st.popover("Columns"):
         columns = st.multiselect(
-            "Columns", list(COLUMNS), default=list(DEFAULT), key="columns", bind="query-params",
+            "Columns", offered, default=list(DEFAULT), key="columns", bind="query-params",
             format_func=lambda name: COLUMNS[name].label, width=560,
         )  # fmt: skip
     wanted = set(columns) | {"submission"}
@@ -96,8 +103,12 @@ def _choices() -> tuple[list[str], str, bool]:
 def _page_number(rows: pd.DataFrame) -> int:
     """Which page is shown; the state of the widget below the table stands for it."""
     count = table.pages(rows)
+    address.check({"page": address.NUMBER})
     if count == 1:
         return 1
+    asked = next((int(one) for one in data.parameters("page") if address.NUMBER.holds(one)), 1)
+    if asked > count:
+        st.caption(f"There is no page {asked:,}; this is the last one.")
     return min(int(st.pagination(count, key="page", bind="query-params")), count)
 
 
@@ -107,7 +118,8 @@ def _summary(board: Board, rows: pd.DataFrame, part: pd.DataFrame, number: int) 
     first = (number - 1) * table.PAGE_ROWS + 1
     whole = len(part) == len(rows)
     said += "" if whole else f"; showing rows {first:,} to {first + len(part) - 1:,} of {len(rows):,}"
-    said += f"; newest record of {rows['date'].astype('str').max()}"
+    days = rows["date"].dropna().astype("str")
+    said += f"; newest record of {days.max()}" if len(days) else ""
     if board.limited:
         said += f"; {text.count(board.limited, 'record')} of a part of a task left out"
     st.text(said)
@@ -156,12 +168,17 @@ def _downloads(rows: pd.DataFrame, part: pd.DataFrame, columns: list[str]) -> No
 def _matrix(rows: pd.DataFrame) -> None:
     found = matrix.by_task(rows)
     number = _page_number(found)
-    st.text(f"{text.count(len(found), 'model')} by {text.count(rows['task'].nunique(), 'task')}")
+    st.text(matrix.describe(found, rows))
     shown = table.page(found, number)
-    st.dataframe(shown, hide_index=True, placeholder=text.MISSING, alt="Models by tasks: the primary metric of each")
-    st.download_button(
-        "Download CSV", lambda: found.to_csv(index=False).encode(), "hallmark-models.csv", "text/csv", on_click="ignore"
-    )
+    grid.plain(shown, "Models by tasks: the primary metric of each", first="submission")
+    with st.container(horizontal=True):
+        for label, suffix, mime, make in (
+            ("CSV", "csv", "text/csv", matrix.to_csv),
+            ("JSON", "json", "application/json", matrix.to_json),
+        ):
+            st.download_button(
+                f"Download {label}", partial(make, found), f"hallmark-models.{suffix}", mime, on_click="ignore"
+            )
     st.caption(matrix.RULE)
 
 

@@ -32,14 +32,10 @@ MOST_LINKS = 8
 
 def main() -> None:
     """The page."""
-    data.restore(NAME, "submission")
-    board = data.board()
-    st.title("Model")
-    theme.problems(board)
-    names = board.submissions()
-    if not names:
-        theme.nothing(board)
+    board = theme.head(NAME, "Model", "submission")
+    if board is None:
         return
+    names = board.submissions()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = picker.one("model", "submission", names)
         data.back("Back to the leaderboard", "leaderboard")
@@ -162,7 +158,7 @@ def _family(board: Board, name: str, task: str) -> None:
             st.text(f"Made from {found.missing}, of which no record is here.")
         grid.board_rows(shown, "The family: every model under the one that it was made from")
         if found.left_out:
-            st.caption(f"{found.left_out:,} further members are left out.")
+            st.caption(f"Left out: {text.count(found.left_out, 'further member')}.")
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def _answer() -> None:
         return
     if answer.problems:
         st.error("Refused; nothing was queued. Mend this and send it again:")
-        st.text("\n".join(answer.problems))
+        st.text(data.public("\n".join(answer.problems)))
     elif answer.known:
         st.info("This very submission is waiting already; it was not queued twice.")
         st.text(answer.name)
@@ -141,7 +141,7 @@ def _answer() -> None:
         st.text(answer.name)
     if answer.notes:
         st.warning("Everybody who gets these files can read this of your machine (hallmark check --strip removes it):")
-        st.text("\n".join(answer.notes))
+        st.text(data.public("\n".join(answer.notes)))
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -153,7 +153,7 @@ def _queue() -> None:
     alive = queue.has_worker()
     if (waiting or running) and not alive:
         st.info("No worker is running, so nothing moves. Whoever keeps this board starts one in its folder:")
-        st.code(f"{WORKER_COMMAND} {shlex.quote(str(queue.results))}", language="bash")
+        st.code(f"{WORKER_COMMAND} {shlex.quote(queue.results.absolute().name)}", language="bash")
     for entry in running:
         _running(queue, entry, alive)
     if waiting:
@@ -191,14 +191,14 @@ def _finished(queue: Queue) -> None:
         "state": [state for state, _ in ended],
         "ended": [entry.ended for _, entry in ended],
         "scored": ["; ".join(entry.scored) or text.MISSING for _, entry in ended],
-        "why not": ["; ".join(entry.failures) for _, entry in ended],
+        "why not": [data.public("; ".join(entry.failures)) for _, entry in ended],
     }
     st.dataframe(pd.DataFrame(columns), hide_index=True, alt="Finished submissions, the newest first")
     failed = [entry for _, entry in ended if entry.failures]
     if failed:
         with st.expander("Why submissions failed"):
             for entry in failed:
-                st.text("\n".join(f"{entry.name}: {line}" for line in entry.failures))
+                st.text(data.public("\n".join(f"{entry.name}: {line}" for line in entry.failures)))
     names = list(dict.fromkeys(entry.name for _, entry in ended if entry.scored))[:LINKED]
     if names:
         with st.container(horizontal=True, vertical_alignment="center"):

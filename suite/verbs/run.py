@@ -80,7 +80,7 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     With --until-decided, one submission is scored only as far as `hallmark gate` would need to decide: the verdicts are
     printed, and the exit codes are the gate's.
     """
-    from suite import index
+    from suite import indexing
     from suite.batch import run_all
     from suite.unit import Options, units
 
@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
         click.echo(records_json(stored, failures=failures, **({"gate": gate.summary()} if gate else {})))
     elif gate:
         _show(gate)
-    index.refresh(store, tasks)  # of a large folder it takes a while: after all that is waited for
+    indexing.refresh(store, tasks)  # of a large folder it takes a while: after all that is waited for
     code = UnitError.exit_code if failures else gate.exit_code if gate else 0
     if code:
         raise click.exceptions.Exit(code)

@@ -34,7 +34,7 @@ import psutil
 import pyarrow as pa
 from pyarrow import parquet
 
-from suite import index
+from suite import index, paired_index
 from suite.store import Store
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -124,7 +124,7 @@ def write_store(root: Path, n_records: int) -> None:
     table = pa.table({key: pa.array(column) for key, column in paired.items()})
     for missing, kind in (("n", pa.int64()), ("n_clusters", pa.int64()), ("reason", pa.string())):
         table = table.append_column(missing, pa.nulls(len(table), kind))
-    parquet.write_table(table, index.path(store))
+    parquet.write_table(table, paired_index.path(store))
 
 
 def visit(port: int, search: str | None = None) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -155,6 +156,20 @@ def test_the_csv_holds_the_rows_and_columns_on_the_screen(served: Served, page: 
     assert [line["submission"] for line in lines] == [INT2, INT8]
     assert [float(line["value"]) for line in lines] == [accuracy(INT2), accuracy(INT8)]
     assert list(lines[0]) == ["submission", "task", "value", "bytes"]
+
+
+def test_while_it_is_indexed_the_page_says_so_and_looks_again_by_itself(served: Served, page: Page) -> None:
+    told = {"what": "comparing records with their parents'", "done": 2, "total": 5, "pid": os.getpid()}
+    progress = served.folder / "results" / ".index" / "progress.json"
+    progress.write_text(json.dumps(told))
+    words = page.get_by_text("Comparing records with their parents': 2 of 5")
+    try:
+        page.goto(served.url())
+        expect(words).to_be_visible()
+        wait_for_names(page, [PARENT, INT2, INT8, PRUNED])
+    finally:
+        progress.unlink()
+    expect(words).to_have_count(0)  # without a click
 
 
 def send(page: Page, served: Served, how: str, files: list[Path] | Path) -> None:

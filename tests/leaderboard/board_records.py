@@ -8,7 +8,7 @@ from typing import Any
 
 from support import REPOSITORY
 
-from suite import index, record
+from suite import paired_index, record
 from suite.store import Store
 
 TEMPLATE = json.loads((REPOSITORY / "tests" / "fixtures" / "record.json").read_text())
@@ -63,9 +63,9 @@ def describe(root: Path, task: str = "digits", primary: str = "accuracy", **more
 def compare(root: Path, stem: str, metric: str = "accuracy", **change: Any) -> None:
     """Put a paired difference into the index."""
     store = Store(root)
-    known = index.read(store)
+    known = paired_index.read(store)
     entry = {"parent": "x", "differences": {metric: {"method": "bootstrap", "n": 100, "n_clusters": 100, **change}}}
-    index._write(index.path(store), index._as_table({**known, stem: entry}))
+    paired_index.write(store, {**known, stem: entry})
 
 
 def family(root: Path) -> None:

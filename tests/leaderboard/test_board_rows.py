@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from board_records import compare, describe, family, measurement, put
 
 from leaderboard.board import Board, family_order, open_board
 from leaderboard.table import ancestors, depths
-from suite import index
+from suite import derived_index, index
 from suite.store import Store
 
 
@@ -174,6 +175,37 @@ def test_a_latency_ratio_only_within_one_runtime_and_machine(tmp_path: Path) -> 
     timed("c", 0.1, "a", machine="bbbb")
     assert row(tmp_path, "b")["latency_ratio"] == pytest.approx(0.5)
     assert pd.isna(row(tmp_path, "c")["latency_ratio"])
+
+
+def test_of_timed_scenarios_the_first_one_is_shown(tmp_path: Path) -> None:
+    found = [
+        measurement(f"{name}[scenario=batch-{size}]", value, unit, higher=False)
+        for name, unit, values in (("latency_ratio", "", (0.5, 0.7)), ("latency_p50_s", "s", (0.1, 0.4)))
+        for size, value in zip((1, 8), values, strict=True)
+    ]
+    put(tmp_path, "a", task="efficiency-language", measurements=found)
+    seen = row(tmp_path, "a")
+    assert (seen["latency_ratio"], seen["latency_p50_s"]) == (0.5, 0.1)
+
+
+def test_the_u_score_comes_once_the_speed_of_these_weights_is_known(tmp_path: Path) -> None:
+    store, seen = Store(tmp_path), {"unet": SimpleNamespace(ubench="BUSI", version="1")}
+    inputs = {"inputs": {"shape": [3, 256, 256]}}
+    readings = {"iou": 0.6557507, "parameters": 34.527041e6, "bytes": 4 * 34.527041e6, "macs": 65.522368512e9}
+    found = [measurement(name, value) for name, value in {"dice": 0.7, **readings}.items()]
+    put(tmp_path, "a", kind="segmentation", task="unet", measurements=found, manifest=inputs)
+    index.sync(store)
+    derived_index.refresh(store, seen)  # type: ignore[arg-type]
+    assert pd.isna(row(tmp_path, "a")["u_score"])
+    assert "u_score" not in opened(tmp_path).present
+    timed = [measurement("latency_p50_s[scenario=batch-1]", 1 / 137.05495, "s", higher=False)]
+    put(tmp_path, "a", kind="segmentation", task="efficiency-segmentation", measurements=timed, manifest=inputs)
+    index.sync(store)
+    derived_index.refresh(store, seen)  # type: ignore[arg-type]
+    rows = opened(tmp_path).rows
+    scores = rows[rows["task"] == "unet"].iloc[0]
+    assert round(scores["u_score"], 2) == round(scores["u_score_bits"], 2) == 19.26  # the authors' figure of U-Net
+    assert "u_score" in opened(tmp_path).present
 
 
 def test_worst_group_gap_and_calibration_are_the_records(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import doctest
+import tomllib
 
 import pytest
+from support import REPOSITORY
 
-from leaderboard import board, charts, data, placing, points, text
+from leaderboard import address, board, charts, data, placing, points, text
 from leaderboard.columns import COLUMNS, DEFAULT
 
 
-@pytest.mark.parametrize("module", [board, charts, data, placing, points, text])
+@pytest.mark.parametrize("module", [address, board, charts, data, placing, points, text])
 def test_the_examples_in_the_docstrings(module: object) -> None:
     failed, tried = doctest.testmod(module)  # type: ignore[arg-type]
     assert tried > 0
@@ -27,3 +29,16 @@ def test_labels_fit_a_column_and_differ() -> None:
     assert all(column.label and len(column.label) <= 18 and column.help for column in COLUMNS.values())
     assert len({column.label for column in COLUMNS.values()}) == len(COLUMNS)  # the URL names columns by their labels
     assert set(DEFAULT) <= set(COLUMNS)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of "#rrggbb" (WCAG 2.2)."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_white_on_a_button_can_be_read(theme: str) -> None:
+    settings = tomllib.loads((REPOSITORY / "leaderboard" / ".streamlit" / "config.toml").read_text())
+    assert 1.05 / (luminance(settings["theme"][theme]["primaryColor"]) + 0.05) >= 4.5

@@ -37,7 +37,11 @@ def test_an_unknown_model_in_the_link_is_told(open_app: Open, tmp_path: Path) ->
     assert "<b>gone</b>" in {element.value for element in page.text}
     assert not page.dataframe
     page = turn(open_app(), "model", submission="int8", detail="gone", part="odd")
-    assert [element.value for element in page.info] == ["The link names a task that is not here; it is left out:"]
+    assert [element.value for element in page.info] == [
+        "The link names a task that is not here; it is left out:",
+        "The link names a part that is not here; it is left out:",
+    ]
+    assert page.get("button_group")  # the page shows its first task instead of nothing
     assert "gone" in {element.value for element in page.text}
 
 
@@ -166,7 +170,7 @@ def test_claims_beside_what_was_found(open_app: Open, tmp_path: Path) -> None:
     about = {"provenance": _noted("claim mismatch: claims 4 bits a weight, stores 8.1")}
     score(tmp_path, "liar", rows([0]), manifest=claimed, more=[counted, weight], **about)
     page = turn(open_app(), "model", submission="liar", part="Files and claims")
-    assert "1 claim(s) of the manifest are contradicted" in page.warning[0].value
+    assert "1 claim of the manifest is contradicted" in page.warning[0].value
     assert "claims 4 bits a weight, stores 8.1" in said(page)
     beside = next(d.value for d in page.dataframe if "claim" in d.value).set_index("claim")
     assert beside.loc["compression.bits", "found"] == 8.1

@@ -85,7 +85,7 @@ def test_an_archive_is_checked_and_queued(submit: Open, queue: Queue, tmp_path: 
     assert [e.name for e in queue.entries("queued")] == ["sent"]
     assert list(page.dataframe[-1].value["submission"]) == ["sent"]
     assert "No worker is running" in page.info[-1].value
-    assert page.code[-1].value == f"hallmark worker --results {queue.results}"
+    assert page.code[-1].value == f"hallmark worker --results {queue.results.name}"
 
 
 def test_a_folder_with_a_wrong_manifest_is_refused_in_the_words_of_the_check(

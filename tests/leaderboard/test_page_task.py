@@ -54,7 +54,7 @@ def test_the_sheet_says_what_the_description_says(open_app: Open, tmp_path: Path
     assert facts["which is"] == "share of right ones"
     assert facts["observations"] == "100"
     assert "3 labels are wrong" in said(page)
-    assert "1 of 2 models are not shown to be above chance" in said(page)
+    assert "1 of 2 models is not shown to be above chance" in said(page)
     assert "2 models, accuracy ↑: from 0.26 to 0.9" in said(page)
 
 

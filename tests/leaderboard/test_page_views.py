@@ -45,7 +45,7 @@ def test_parts_of_names_with_commas_and_equals() -> None:
     assert brackets.part("latency_p50_s[scenario=batch-1]") is None
     names = ["dice", "dice[class=a]", "dice[site=x]", "dice_gap[site]", "dice_gap_p[site]", "worst_group_dice[site]"]
     found = [Measurement.model_validate(measurement(name, 0.5)) for name in [*names, "iou[class=a]"]]
-    assert brackets.of_primary(found, "dice") == [*names[:3], "dice_gap[site]", "worst_group_dice[site]"]
+    assert brackets.with_parts(found, "dice") == [*names[:3], "dice_gap[site]", "worst_group_dice[site]"]
     assert brackets.stems(found, "iou") == ["iou", "dice"]
 
 
@@ -148,7 +148,10 @@ def test_the_worst_cases_of_a_segmentation_by_hand() -> None:
 
 def test_the_forest_says_what_it_draws() -> None:
     drawn = pd.DataFrame({"row": ["a", "b"], "value": [0.1, None], "low": [0.05, None], "high": [0.2, None]})
-    assert forest.describe(drawn, 0.0).endswith("Without a value: 1. Interval above 0: 1, below: 0, across: 0.")
+    assert forest.describe(drawn, 0.0) == "a 0.1. Without a value: 1. Its interval, [0.05, 0.2], lies above 0."
+    assert forest.describe(drawn.assign(low=None), 0.0).endswith("It has no interval.")
+    two = drawn.assign(value=[0.1, -0.2], low=[0.05, -0.3], high=[0.2, 0.1])
+    assert forest.describe(two, 0.0) == ("Lowest: b -0.2, highest: a 0.1. Interval above 0: 1, below: 0, across: 1.")
     assert forest.describe(drawn.assign(value=np.nan)) == "No value to draw."
     spec = forest.forest(drawn, "it", "x", 0.0).to_dict()
     assert len(spec["layer"]) == 3

@@ -35,9 +35,9 @@ def test_the_same_numbers_as_the_command_line(task: str) -> None:
     a, b = (differences.side(one.name, {task: one.records[task]}) for one in (a, b))
     described = json.loads((RESULTS / "tasks" / f"{task}.json").read_text())
     primary = TASKS[task].primary
-    ours = differences.against(a, b, {task: primary}, {task: described}, columns_of, (task,))
+    ours = differences.against(a, b, {task: primary}, {task: described}, columns_of, {task: primary})
     rows = {row.metric: row for row in ours.tasks[0].rows}
-    wanted = set(brackets.of_primary(b.records[task].record.measurements, primary))
+    wanted = set(brackets.with_parts(b.records[task].record.measurements, primary))
     theirs = comparison.compare(a, b, {task: TASKS[task]}, (), sorted(wanted & set(rows)))
     assert {row.metric for row in theirs.tasks[0].rows} == set(rows)
     assert primary in rows

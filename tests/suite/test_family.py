@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from support import Ran, one_line
 
-from suite import family, index, record
+from suite import family, paired_index, record
 from suite.store import Store, Stored
 from tasks import TASKS
 
@@ -15,16 +17,29 @@ Hallmark = Callable[..., Ran]
 Fake = Callable[..., Path]
 
 
-def scored_family(hallmark: Hallmark, fake: Fake) -> Store:
-    grand = fake("b-parent", {"fake": "oracle"})
-    child = fake("a-child", {"fake": "constant", "probs": [0.19] + [0.09] * 9}, parent="b-parent")
-    other = fake("c-alone", {"fake": "constant", "probs": [0.1] * 10})
-    assert hallmark("run", child, grand, other, "-t", "digits").code == 0
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what was scored once lies for the other tests of this file."""
+    return tmp_path_factory.mktemp("family")
+
+
+@pytest.fixture
+def store(hallmark: Hallmark, fake: Fake, kept: Path) -> Store:
+    """Two parents and a child, scored on the digits, in the folder that the test runs in."""
+    if not (kept / "results").exists():
+        grand = fake("b-parent", {"fake": "oracle"})
+        child = fake("a-child", {"fake": "constant", "probs": [0.19] + [0.09] * 9}, parent="b-parent")
+        other = fake("c-alone", {"fake": "constant", "probs": [0.1] * 10})
+        assert hallmark("run", child, grand, other, "-t", "digits").code == 0
+        for name in ("subs", "results"):
+            shutil.copytree(name, kept / name)
+    else:
+        for name in ("subs", "results"):
+            shutil.copytree(kept / name, name)
     return Store(Path("results"))
 
 
-def test_children_stand_under_their_parents(hallmark: Hallmark, fake: Fake) -> None:
-    store = scored_family(hallmark, fake)
+def test_children_stand_under_their_parents(hallmark: Hallmark, store: Store) -> None:
     lines = family.lines(store, TASKS)
     assert [(line.stored.record.manifest.name, line.depth) for line in lines] == [
         ("b-parent", 0),
@@ -49,8 +64,7 @@ def record_of(store: Store, name: str, **changes: object) -> Stored:
     return Stored(stored.path, stored.record.model_copy(update=changes))
 
 
-def test_tables_fit_a_terminal_and_break_no_name(hallmark: Hallmark, fake: Fake) -> None:
-    store = scored_family(hallmark, fake)
+def test_tables_fit_a_terminal_and_break_no_name(hallmark: Hallmark, store: Store) -> None:
     lines = family.lines(store, TASKS)
     wide = family.tables(lines)
     assert "digits: accuracy ↑ higher is better, real data" in wide
@@ -70,8 +84,7 @@ def test_tables_fit_a_terminal_and_break_no_name(hallmark: Hallmark, fake: Fake)
         assert f"{values['accuracy'].value:.0f}  [" in text
 
 
-def test_speed_and_memory_of_another_runtime_or_machine_are_marked(hallmark: Hallmark, fake: Fake) -> None:
-    store = scored_family(hallmark, fake)
+def test_speed_and_memory_of_another_runtime_or_machine_are_marked(hallmark: Hallmark, store: Store) -> None:
     assert not any(line.elsewhere for line in family.lines(store, TASKS))
     assert family.ELSEWHERE not in hallmark("show").out
     child = record_of(store, "a-child")
@@ -95,29 +108,26 @@ def test_the_order_survives_missing_and_circular_parents() -> None:
     assert order == [("c", 0), ("b", 1), ("a", 2), ("d", 0), ("e", 0)]
 
 
-def test_a_task_can_be_chosen_and_nothing_is_said_so(hallmark: Hallmark, fake: Fake) -> None:
-    one_line(hallmark("show"), 2, "no records")
-    scored_family(hallmark, fake)
+def test_a_task_can_be_chosen_and_nothing_is_said_so(hallmark: Hallmark, store: Store) -> None:
+    one_line(hallmark("show", "--results", "nowhere"), 2, "no records")
     assert hallmark("show", "-t", "digits").code == 0
     one_line(hallmark("show", "-t", "generated-text"), 2, "no records")
 
 
-def test_the_index_holds_the_differences_and_follows_new_records(hallmark: Hallmark, fake: Fake) -> None:
-    store = scored_family(hallmark, fake)
-    found = index.read(store)  # `run` refreshed it
+def test_the_index_holds_the_differences_and_follows_new_records(hallmark: Hallmark, store: Store) -> None:
+    found = paired_index.read(store)  # `run` refreshed it
     (stem,) = found
     assert stem == next(Path("results/a-child/digits").glob("*.json")).stem
     line = next(one for one in family.lines(store, TASKS) if one.depth == 1)
     assert line.difference is not None
     assert found[stem]["differences"]["accuracy"]["value"] == line.difference.value
     hallmark("run", Path("subs/b-parent"), "-t", "digits", "--again")
-    again = index.read(store)
+    again = paired_index.read(store)
     assert again[stem]["parent"] != found[stem]["parent"]
     path = Path("results/.index/paired.parquet")
     path.write_text("{")
-    assert index.read(store) == {}
-    assert index.refresh(store, TASKS) == again == index.read(store)
-    assert index.differences(store, stem) == again[stem]
+    assert paired_index.read(store) == {}
+    assert paired_index.refresh(store, TASKS) == again == paired_index.read(store)
 
 
 def test_the_board_needs_a_folder(hallmark: Hallmark) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support import REPOSITORY
 
-from suite import index, rankings, record
+from suite import index, paired_index, rankings, record
 from suite.record import Record
 from suite.store import Store
 from tasks import TASKS
@@ -100,7 +100,7 @@ def test_an_index_whose_records_are_elsewhere_is_used_as_it_is(tmp_path: Path, e
     index.write(store, index.sync(store), elsewhere=True)
     path.unlink()
     assert names(store) == ["a"]
-    assert index.refresh(store, {}) == {}
+    assert paired_index.refresh(store, {}) == {}
     index.write(store, index.records(store))
     assert names(store) == []
 
