@@ -206,7 +206,7 @@ def _dealt_sums(units_UK: Floats, code_U: Ints, n_groups: int, dealt: Iterable[N
 
     def summed(labels_U: NDArray[Any]) -> Floats:
         at_U = labels_U * np.int64(len(cells)) + cell_U if len(cells) > 1 else labels_U.astype(np.int64)
-        sums_GK = fixed_GK.copy()
+        sums_GK: Floats = fixed_GK.copy()
         for term_C, values_U in zip(term_SC, values_SU, strict=True):
             found_GC = np.bincount(at_U, values_U, minlength=n_groups * len(cells)).reshape(n_groups, len(cells))
             np.add.at(sums_GK.T, term_C, found_GC.T)
