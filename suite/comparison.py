@@ -14,16 +14,14 @@ from suite.compared import ALPHA, Comparison, Row, TaskComparison
 from suite.errors import HallmarkError, IncomparableError, unknown
 from suite.harm import Harm, harm, in_short
 from suite.metrics.base import Metric
+from suite.metrics.harness import PREFIX
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Estimate, mcnemar
-from suite.pairing import Pair
+from suite.pairing import READINGS, Pair
 from suite.record import Measurement
 from suite.sides import Side
 from suite.task import AnyTask
-from suite.verdict import FEW_ITEMS
-
-FEW_CLUSTERS = 10
-COSTS = ("bytes", "bits_per_weight", "items_per_s", "latency_p50_s", "latency_ratio", "peak_rss_bytes", "energy_j")
+from suite.verdict import FEW_CLUSTERS, FEW_ITEMS, few
 
 
 def compare(
@@ -59,7 +57,7 @@ def compare(
             left_out[name] = f"{side.name} was not scored on it: hallmark run {side.typed} -t {name}"
             continue
         try:
-            pair = pairing.pair(a.records[name], b.records[name], tasks.get(name))
+            pair = pairing.find(a.records[name], b.records[name], tasks)
             other = timings.elsewhere(pair.parent.record, pair.child.record) if pair.timed else None
             if other:
                 raise IncomparableError(other)
@@ -106,7 +104,9 @@ def warnings(pair: Pair, n: int, n_clusters: int) -> list[str]:
             lines.append(f"{who} is {'imported' if record.source == 'imported' else 'predictions'}, not measured here")
     if not pair.unpaired and pair.without_clusters:
         lines.append("the outcomes name no clusters: items are taken as independent")
-    if n < FEW_ITEMS:
+    if not n:
+        lines.append("how many items it is of is not stated: its interval is taken at its word")
+    elif n < FEW_ITEMS:
         lines.append(f"{n} items are too few to decide anything (at least {FEW_ITEMS})")
     elif n_clusters < FEW_CLUSTERS:
         lines.append(f"only {n_clusters} clusters: intervals are rough")
@@ -115,9 +115,9 @@ def warnings(pair: Pair, n: int, n_clusters: int) -> list[str]:
 
 def _compared(pair: Pair, metrics: Sequence[str] | None, a: Side, b: Side) -> TaskComparison:
     record, task = pair.child.record, pair.task
-    primary = task.primary if task else None
-    scores = [name for name in (m.name for m in record.measurements) if _is_score(pair, name)]
-    wanted = scores if metrics is None else [n for n in (primary or (scores or [""])[0], *metrics) if n in scores]
+    scores = [name for name in (m.name for m in record.measurements) if pair.is_score(name)]
+    primary = task.primary if task else next(iter(scores), None)
+    wanted = scores if metrics is None else [n for n in (primary, *metrics) if n in scores]
     wanted = list(dict.fromkeys([*([primary] if primary in wanted else []), *wanted]))
     estimates = pair.estimates([str(name) for name in wanted])
     rows = tuple(_row(pair, name, estimate) for name, estimate in estimates.items())
@@ -152,7 +152,6 @@ def _row(pair: Pair, name: str, estimate: Estimate) -> Row:
     tested = estimate_test(pair, pair.metrics.get(name), estimate)
     evidence, d = estimate.evidence, estimate.difference
     se = evidence.se() if evidence is not None else None
-    open_ = tested is not None and tested[1] > ALPHA and d.value is not None and se is not None
     return Row(
         metric=name,
         unit=shown.unit if shown else "",
@@ -162,32 +161,36 @@ def _row(pair: Pair, name: str, estimate: Estimate) -> Row:
         difference=d,
         test=tested[0] if tested else None,
         p=tested[1] if tested else None,
-        detectable=significance.detectable(se) if se else None,
-        n_needed=significance.needed(d.n, se, d.value) if open_ and se and d.value else None,
+        se=se or None,
+        few=few(d),
     )
 
 
 def _with_holm(found: Iterable[TaskComparison]) -> list[TaskComparison]:
-    """Holm over the primary metrics of all tasks."""
+    """Holm over the primary metrics of all tasks that a verdict is drawn on."""
     found = list(found)
-    tested = [one.rows[0].p for one in found if one.rows and one.rows[0].metric == one.primary and one.rows[0].p]
-    adjusted = iter(significance.holm([p for p in tested if p is not None]))
-    done = []
-    for one in found:
-        if one.rows and one.rows[0].metric == one.primary and one.rows[0].p:
-            one = replace(one, rows=(replace(one.rows[0], p_holm=next(adjusted)), *one.rows[1:]))  # noqa: PLW2901
-        done.append(one)
-    return done
+    family = [i for i, one in enumerate(found) if one.first is not None and one.first.testable]
+    p_values = [first.p for i in family if (first := found[i].first) is not None and first.p is not None]
+    level = significance.next_level(p_values, ALPHA)
+    for i, p_holm in zip(family, significance.holm(p_values), strict=True):
+        first, *others = found[i].rows
+        found[i] = replace(found[i], rows=(replace(first, p_holm=p_holm, level=level), *others))
+    return found
 
 
 def _flips(pair: Pair, primary: str | None) -> Flips | None:
     metric = pair.metrics.get(primary or "")
-    if pair.unpaired or metric is None or not metric.proportion or metric.needs[0] not in changes.ANSWERS:
+    if pair.unpaired or metric is None or not metric.proportion or not _is_answer(metric.needs[0]):
         return None
     a, b = pair.columns
     if not np.array_equal(a[ITEM], b[ITEM]):
         return None
     return changes.flips(metric.rows(a), metric.rows(b), metric.needs[0])
+
+
+def _is_answer(column: str) -> bool:
+    """Whether a column of hits says which answers were right: ours, or those of imported samples."""
+    return column in changes.ANSWERS or column.startswith(PREFIX)
 
 
 def _harm(pair: Pair) -> Harm | None:
@@ -210,7 +213,7 @@ def _recovery(pair: Pair, row: Row) -> Recovery | None:
 def _costs(pair: Pair) -> dict[str, tuple[Measurement | None, Measurement | None, str | None]]:
     a, b = pair.parent.record, pair.child.record
     found = {}
-    for name in COSTS:
+    for name in READINGS:
         mine, theirs = b.measurement(name), timings.baseline_value(a, b, name)
         if mine is None and theirs is None:
             continue
@@ -218,12 +221,6 @@ def _costs(pair: Pair) -> dict[str, tuple[Measurement | None, Measurement | None
         why = timings.elsewhere(a, b) if timed else None
         found[name] = (theirs, mine, why or next((m.reason for m in (theirs, mine) if m and m.value is None), None))
     return found
-
-
-def _is_score(pair: Pair, name: str) -> bool:
-    """Whether a measurement is a score of the items, not a reading."""
-    m = pair.child.record.measurement(name)
-    return name in pair.metrics or (pair.task is None and m is not None and m.n_clusters is not None)
 
 
 def _is_mean(terms_a: Any, terms_b: Any) -> bool:

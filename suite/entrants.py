@@ -59,6 +59,8 @@ def _newest(store: Store, task: str, names: Sequence[str]) -> dict[str, Stored]:
         name = record.manifest.name
         if record.limit is not None or record.outcomes_sha256 is None or (names and name not in names):
             continue
+        if record.source == "imported":  # its items have another tool's columns
+            continue
         if name not in newest or newest[name].record.provenance.started <= record.provenance.started:
             newest[name] = stored
     return newest

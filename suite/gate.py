@@ -8,12 +8,13 @@ from typing import Any
 
 from suite import comparison, pairing, questions, stopping, timings
 from suite.errors import IncomparableError, InputError
+from suite.notes import shared
 from suite.pairing import Pair
 from suite.policy import ANY_TASK, Policy, check_names
 from suite.sides import Side
 from suite.store import Stored
 from suite.task import AnyTask
-from suite.verdict import EXIT_CODES, FEW_ITEMS, Outcome, Question, Verdict, judge, overall
+from suite.verdict import EXIT_CODES, FEW_CLUSTERS, FEW_ITEMS, Outcome, Question, Verdict, judge, overall
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def _tasks(
     """The tasks that are gated by name, and for ``*`` those that both have; and those for other kinds of models."""
     named = list(dict.fromkeys(gated.task for gated in policy.metric if gated.task != ANY_TASK))
     kinds = {one.record.manifest.kind for one in candidate.records.values()}
-    other = [name for name in named if name in tasks and tasks[name].kind not in kinds]
+    elsewhere = {name: tasks.get(name) for name in named if name not in candidate.records}
+    other = [name for name, task in elsewhere.items() if task is not None and task.kind not in kinds]
     if named and len(other) == len(named):
         raise InputError(f"the policy gates {', '.join(named)}: no task for a {'/'.join(sorted(kinds))} model")
     both = sorted({*candidate.records} & {*baseline.records})
@@ -122,15 +124,14 @@ def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyT
             "name another baseline, or run it again (hallmark run --again) into another folder"
         )
     try:
-        return pairing.pair(a, b, tasks.get(task))
+        return pairing.find(a, b, tasks)
     except IncomparableError as error:
         return str(error)
 
 
 def _untimed(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyTask]) -> Stored | None:
     """The baseline where it needs no record of its own: the parent that the candidate was timed beside."""
-    timed = task in tasks and tasks[task].timed
-    if not timed or task in baseline.records or task not in candidate.records:
+    if task in baseline.records or task not in candidate.records or task not in tasks or not tasks[task].timed:
         return None
     found = (timings.untimed(stored, candidate.records[task]) for stored in baseline.records.values())
     return next((one for one in found if one is not None), None)
@@ -153,7 +154,7 @@ def _check_primaries(questions: Sequence[Question], pairs: Mapping[str, Pair | s
     for task, pair in pairs.items():
         if isinstance(pair, str):
             continue
-        scores = [q.verdict for q in questions if q.verdict.task == task and q.verdict.metric in pair.metrics]
+        scores = [q.verdict for q in questions if q.verdict.task == task and pair.is_score(q.verdict.metric)]
         if scores and not any(verdict.primary for verdict in scores):
             raise InputError(
                 f"task {task!r} gates {', '.join(v.metric for v in scores)} and none is primary; "
@@ -162,14 +163,17 @@ def _check_primaries(questions: Sequence[Question], pairs: Mapping[str, Pair | s
 
 
 def _notes(pairs: Mapping[str, Pair | str], candidate: Side, baseline: Side) -> list[str]:
-    lines = []
+    said: list[tuple[str, str]] = []
+    twice = []
     for task, pair in pairs.items():
         if isinstance(pair, str):
             continue
-        primary = pair.task.primary if pair.task else None
-        m = pair.child.record.measurement(primary or "")
-        n, clusters = (m.n, m.n_clusters or m.n) if m else (FEW_ITEMS, comparison.FEW_CLUSTERS)
-        lines += [f"{task}: {line}" for line in comparison.warnings(pair, n, clusters)]
+        record = pair.child.record
+        first = next((m.name for m in record.measurements if pair.is_score(m.name)), None)
+        primary = pair.task.primary if pair.task else first
+        m = record.measurement(primary or "")
+        n, clusters = (m.n, m.n_clusters or m.n) if m else (FEW_ITEMS, FEW_CLUSTERS)
+        said += [(task, line) for line in comparison.warnings(pair, n, clusters)]
         for side in (candidate, baseline) if not pair.timed else ():  # no two timings are the same
-            lines += pairing.nondeterminism(side.records[task], side.twice.get(task, ()), primary)
-    return lines
+            twice += pairing.nondeterminism(side.records[task], side.twice.get(task, ()), primary)
+    return [*shared(said), *twice]

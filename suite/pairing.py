@@ -8,7 +8,7 @@ or pinned records) they are compared unpaired, from the two intervals, which nee
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,14 +17,16 @@ import numpy as np
 from suite import compare, outcomes, timings
 from suite.errors import HallmarkError, IncomparableError
 from suite.evidence import Exact, Normal
+from suite.metrics import harness
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Difference, Estimate
-from suite.record import Measurement
+from suite.record import Measurement, Record
 from suite.stats import t_quantile
 from suite.store import Stored
 from suite.task import AnyTask
 
+READINGS = ("bytes", "bits_per_weight", "items_per_s", "latency_p50_s", "latency_ratio", "peak_rss_bytes", "energy_j")
 UNPAIRED = (
     "UNPAIRED: {who} no outcomes, so the two are compared by their intervals alone; a paired comparison needs "
     "several times fewer items"
@@ -55,7 +57,12 @@ class Pair:
         without = [name for name, record in sides.items() if record.outcomes_sha256 is None or not self._has(name)]
         if without:
             return UNPAIRED.format(who=" and ".join(without) + (" keep" if len(without) > 1 else " keeps"))
-        return None if self.task else f"UNPAIRED: the task {self.child.record.task!r} is not known here"
+        record = self.child.record
+        if self.task is not None or self._sampled:
+            return None
+        if record.source == "imported":
+            return f"UNPAIRED: no number of task {record.task!r} is the mean of its imported samples"
+        return f"UNPAIRED: task {record.task!r}, version {record.task_version!r}, is not known here"
 
     @property
     def timed(self) -> bool:
@@ -93,9 +100,33 @@ class Pair:
     def metrics(self) -> Mapping[str, Metric]:
         """Every metric of the task, those by group among them."""
         if self.task is None:
-            return {}
+            return self._sampled
         scored = getattr(self.task, "scored", None)
         return {m.name: m for m in (self.task.metrics if scored is None or self.unpaired else scored(self.columns[1]))}
+
+    @cached_property
+    def _sampled(self) -> Mapping[str, Metric]:
+        """Of imported records with items: the numbers that are means over them on both sides."""
+        records = (self.parent.record, self.child.record)
+        if any(record.source != "imported" or record.outcomes_sha256 is None for record in records):
+            return {}
+        if not (self._has("the baseline") and self._has("the candidate")):
+            return {}
+        both = []
+        for record, columns in zip(records, self.columns, strict=True):
+            reported = {m.name: (m.value, m.higher_is_better) for m in record.measurements if m.value is not None}
+            both.append(harness.means(columns, reported))
+        a, b = both
+        return {name: replace(m, proportion=m.proportion and a[name].proportion) for name, m in b.items() if name in a}
+
+    def is_score(self, name: str) -> bool:
+        """Whether a measurement is a score of the items, not a reading; of a task unknown here, by its looks."""
+        m = self.child.record.measurement(name)
+        if self.task is not None or m is None:
+            return name in self.metrics
+        if self.child.record.source == "imported":  # another tool's numbers say nothing of clusters
+            return name not in READINGS and not timings.of_machine(m)
+        return m.n_clusters is not None
 
     def estimates(self, names: Iterable[str]) -> dict[str, Estimate]:
         """Child minus parent for each of these metrics or readings.
@@ -127,7 +158,7 @@ class Pair:
     def _by_value(self, name: str) -> Estimate:
         before, after = self.parent.record, self.child.record
         a, b = timings.baseline_value(before, after, name), after.measurement(name)
-        reading = name not in self.metrics and all(m is None or m.n_clusters is None for m in (a, b))
+        reading = not self.is_score(name) and all(m is None or m.n_clusters is None for m in (a, b))
         of_machine = b is not None and (timings.of_machine(b) if reading else self.timed)
         why = timings.apart(before, after, name) if of_machine and b is not None and b.value is not None else None
         for who, m in (("the candidate", b), ("the baseline", a)):
@@ -139,6 +170,25 @@ class Pair:
         if not (timings.is_ratio(name) and timings.is_parent(before, after)):
             return found
         return replace(found, difference=replace(found.difference, method=timings.BESIDE))
+
+
+def find(parent: Stored, child: Stored, tasks: Mapping[str, AnyTask]) -> Pair:
+    """`pair` of the task that the two records are of."""
+    return pair(parent, child, known((parent.record, child.record), tasks))
+
+
+def known(records: Sequence[Record], tasks: Mapping[str, AnyTask]) -> AnyTask | None:
+    """The task of these records; None where it is not known here.
+
+    Imported records are judged by what their source states and, where it has samples, by these: a task of lm-eval
+    (which takes a second to look up), or another version of one of ours, says nothing of them.
+    """
+    record = records[-1]
+    imported = all(one.source == "imported" for one in records)
+    if imported and not any(record.task == name for name in tasks):
+        return None
+    task = tasks.get(record.task)
+    return None if imported and task is not None and task.version != record.task_version else task
 
 
 def pair(parent: Stored, child: Stored, task: AnyTask | None) -> Pair:

@@ -133,11 +133,11 @@ def _side(name: str, given: str, stored: Sequence[Stored], known: Submission | N
     newest: dict[str, Stored] = {}
     for one in sorted(stored, key=_age):
         newest[one.record.task] = one
-    twice = {
-        task: others
-        for task, one in newest.items()
-        if (others := tuple(s for s in stored if s is not one and _same_question(s.record, one.record)))
-    }
+    asked: dict[tuple[object, ...], list[Stored]] = {}
+    for one in stored:
+        asked.setdefault(_question(one.record), []).append(one)
+    same = {task: asked[_question(one.record)] for task, one in newest.items()}
+    twice = {task: tuple(s for s in same[task] if s is not one) for task, one in newest.items() if len(same[task]) > 1}
     return Side(name, given, newest, twice, known, given if known else name)
 
 
@@ -146,11 +146,8 @@ def _age(stored: Stored) -> tuple[bool, str]:
     return stored.record.limit is None, stored.record.provenance.started
 
 
-def _same_question(a: Record, b: Record) -> bool:
-    """Whether two records ask the same of the same model, so that different answers are nondeterminism."""
-    return _question(a) == _question(b)
-
-
 def _question(r: Record) -> tuple[object, ...]:
+    """What was asked of which model: records that are equal in it and differ in their answers are nondeterminism."""
     how = (r.task, r.task_version, r.protocol, r.data_sha256, r.seed, r.limit)
-    return (r.manifest.fingerprint(), *how, r.machine.id, r.machine.device, r.machine.threads, r.provenance.packages)
+    packages = tuple(sorted(r.provenance.packages.items()))
+    return (r.manifest.fingerprint(), *how, r.machine.id, r.machine.device, r.machine.threads, packages)

@@ -7,6 +7,8 @@ everything else, such as ECE, AUROC, a worst group or a gap.
     MDE = (z_0.975 + z_0.8) SE = 2.8 SE;  for right or wrong with share of flips f: 2.8 sqrt(f / n)
     n needed = n (MDE / delta)^2;  for right or wrong: 7.85 f / delta^2
 
+At another level than 5 % (Holm's, of many metrics) z_0.975 becomes that level's (`detectable`, `needed`, `decides`).
+
 Source: Miller 2024, "Adding Error Bars to Evals" (paired, clustered standard errors, and power).
 """
 
@@ -20,10 +22,12 @@ import numpy.typing as npt
 
 from suite.evidence import Evidence
 
-POWER_Z = 1.959963984540054 + 0.8416212335729143  # two-sided 5 %, power 80 %: 2.80
+_POWER = 0.8416212335729143  # z of 80 %
+_NOTHING = 1e-3  # standard errors
 N_SWAPS = 9_999
 EXACT_CLUSTERS = 13  # 2^13 sign patterns are fewer than N_SWAPS: all of them are tried
 _BLOCK = 2**22
+_WAITING = 2**24  # bytes of sign patterns that are added up at once
 _TIE = 1e-9  # relative; sums of floats in another order differ by less
 
 
@@ -71,12 +75,15 @@ def swaps(change_G: npt.ArrayLike, seed: int) -> float:
         return float((np.abs((2 * patterns_RG - 1) @ moved_G) >= total).mean())
     rng, hits, width = np.random.default_rng(seed), 0, -(-g // 8)
     sums_WV = _sums_of_bytes(moved_G, width)
-    block = max(1, _BLOCK // g)
+    block, waiting = max(1, _BLOCK // g), []
     for start in range(0, N_SWAPS, block):
         rows = min(block, N_SWAPS - start)
-        bytes_RW = np.frombuffer(rng.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
-        sums_R = 2 * _added(sums_WV, bytes_RW) - moved_G.sum()
+        waiting.append(np.frombuffer(rng.bytes(rows * width), dtype=np.uint8).reshape(rows, width))
+        if len(waiting) * block * width < _WAITING and start + block < N_SWAPS:
+            continue
+        sums_R = 2 * _added(sums_WV, np.concatenate(waiting)) - moved_G.sum()
         hits += int((np.abs(sums_R) >= total).sum())
+        waiting.clear()
     return (hits + 1) / (N_SWAPS + 1)
 
 
@@ -92,24 +99,65 @@ def _sums_of_bytes(moved_G: npt.NDArray[np.float64], width: int) -> npt.NDArray[
 
 
 def _added(sums_WV: npt.NDArray[np.float64], bytes_RW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Sum over W of ``sums_WV[w, bytes_RW[r, w]]``."""
-    places_RW = bytes_RW + 256 * np.arange(len(sums_WV), dtype=np.int32)
-    return np.asarray(sums_WV.ravel().take(places_RW).sum(axis=1))
+    """Sum over W of ``sums_WV[w, bytes_RW[r, w]]``; w by w, so that table and sums stay in the cache."""
+    bytes_WR = np.ascontiguousarray(bytes_RW.T)
+    sums_R, mine_R = np.zeros(len(bytes_RW)), np.empty(len(bytes_RW))
+    for sums_V, bytes_R in zip(sums_WV, bytes_WR, strict=True):
+        np.take(sums_V, bytes_R, out=mine_R, mode="clip")
+        sums_R += mine_R
+    return sums_R
 
 
-def detectable(se: float) -> float:
-    """The smallest true difference that a two-sided 5 % test finds with power 80 %: 2.8 SE."""
-    return POWER_Z * se
+def next_level(p_values: Sequence[float], alpha: float) -> float:
+    """The level at which Holm would reject the next one: alpha / (hypotheses that are not rejected yet).
+
+    >>> next_level([0.001, 0.2, 0.3], 0.05)
+    0.025
+    """
+    left = sum(p > alpha for p in holm(p_values))
+    return alpha / max(left, 1)
 
 
-def needed(n: int, se: float, distance: float) -> int | None:
+def detectable(se: float, level: float = 0.05) -> float:
+    """The smallest true difference that a two-sided test finds with power 80 %: 2.8 SE at the level of 5 %."""
+    return (_z(level / 2) + _POWER) * se
+
+
+def needed(n: int, se: float, distance: float, level: float = 0.05) -> int | None:
     """How many items (or clusters) would decide, if the true value lies as far from the border as the observed one.
 
-    n (2.8 SE / distance)^2; None when the distance is 0, where no number is enough.
+    n (MDE / distance)^2 of a two-sided test at this level; None when the distance is 0, where no number is enough.
 
     >>> needed(1000, 0.2 / 1000**0.5, 0.01)  # 4 % flips, one point: 7.85 * 0.04 / 0.01^2
     3140
     """
     if distance == 0 or not math.isfinite(se):
         return None
-    return math.ceil(n * (detectable(se) / distance) ** 2)
+    return math.ceil(n * (detectable(se, level) / distance) ** 2)
+
+
+def decides(n: int, p: float, level: float) -> int | None:
+    """How many items would bring a one-sided p-value down to a level with power 80 %, if all else stays as observed.
+
+    n ((z_{1-level} + z_0.8) / z_{1-p})^2, since z grows with sqrt(n). More than `n` wherever p is above the level,
+    whatever the test; None where p is 1/2 or more, so that nothing points there, and where `n` is not known (0).
+
+    >>> decides(1000, 0.05, 0.05), decides(1000, 0.5, 0.05)
+    (2286, None)
+    """
+    seen = _z(p)
+    return math.ceil(n * ((_z(level) + _POWER) / seen) ** 2) if n and seen > _NOTHING else None
+
+
+def beyond(z: float) -> float:
+    """The probability that a standard normal value exceeds z."""
+    from scipy.special import ndtr
+
+    return float(ndtr(-z))
+
+
+def _z(p: float) -> float:
+    """The point that a standard normal value exceeds with probability p."""
+    from scipy.special import ndtri
+
+    return -float(ndtri(p))

@@ -26,6 +26,7 @@ from suite.paired import Difference, Estimate
 from suite.record import Measurement
 
 FEW_ITEMS = 20
+FEW_CLUSTERS = 10
 
 
 class Outcome(StrEnum):
@@ -58,7 +59,11 @@ class Verdict:
         difference: candidate minus baseline.
         p_regressed: of "it is not worse than the margin", after Holm.
         p_non_inferior: of "it is worse than the margin".
-        n_needed: items that would decide if the change is the one seen; of an inconclusive one.
+        level: one-sided level of the verdict that the change points to: alpha for non-inferior, alpha / 2 over what
+            Holm has left for regressed; of an inconclusive one.
+        family: how many metrics share alpha / 2 with it.
+        n_needed: items that would decide at that level with power 80 % if the change is the one seen; of an
+            inconclusive one, ``None`` where it lies right on the margin.
         reason: why there is no verdict, or what speaks against it.
         findings: what was found, of claims.
     """
@@ -76,6 +81,8 @@ class Verdict:
     difference: Difference | None = None
     p_regressed: float | None = None
     p_non_inferior: float | None = None
+    level: float | None = None
+    family: int | None = None
     n_needed: int | None = None
     reason: str | None = None
     findings: tuple[str, ...] = ()
@@ -97,7 +104,8 @@ class Verdict:
             "baseline": self.a.value if self.a else None,
             "candidate": self.b.value if self.b else None,
             **{name: getattr(d, name, None) for name in ("value", "low", "high", "method", "n", "n_clusters")},
-            **{"p_regressed": self.p_regressed, "p_non_inferior": self.p_non_inferior, "n_needed": self.n_needed},
+            **{"p_regressed": self.p_regressed, "p_non_inferior": self.p_non_inferior},
+            **{"level": self.level, "family": self.family, "n_needed": self.n_needed},
             **{"reason": self.reason, "findings": list(self.findings)},
         }
 
@@ -126,12 +134,15 @@ class Question:
 def judge(questions: Sequence[Question], alpha: float) -> list[Verdict]:
     """The verdict on each, in the order given."""
     raw = [_p_regressed(question) for question in questions]
-    adjusted: list[float | None] = [None] * len(raw)
-    for family in (True, False):
-        places = [i for i, q in enumerate(questions) if q.verdict.primary is family and raw[i] is not None]
-        for i, p in zip(places, significance.holm([p for i in places if (p := raw[i]) is not None]), strict=True):
-            adjusted[i] = p
-    return [_judged(question, p, alpha) for question, p in zip(questions, adjusted, strict=True)]
+    blank = _Beside(None, None, alpha / 2, 0)
+    beside = [blank] * len(raw)
+    for primary in (True, False):
+        places = [i for i, q in enumerate(questions) if q.verdict.primary is primary and raw[i] is not None]
+        found = [p for i in places if (p := raw[i]) is not None]
+        level = significance.next_level(found, alpha / 2)
+        for i, p, adjusted in zip(places, found, significance.holm(found), strict=True):
+            beside[i] = _Beside(p, adjusted, level, len(found))
+    return [_judged(question, one, alpha) for question, one in zip(questions, beside, strict=True)]
 
 
 def overall(verdicts: Sequence[Verdict]) -> Outcome:
@@ -147,31 +158,46 @@ def _p_regressed(question: Question) -> float | None:
     return gain.p_below(-margin)
 
 
-def _judged(question: Question, p_regressed: float | None, alpha: float) -> Verdict:
+@dataclass(frozen=True)
+class _Beside:
+    """What the other metrics of its family make of one: p of "not worse than the margin", alone and after Holm."""
+
+    p: float | None
+    p_holm: float | None
+    level: float
+    family: int
+
+
+def _judged(question: Question, beside: _Beside, alpha: float) -> Verdict:
     verdict, gain = question.verdict, question.gain
     if verdict.reason or verdict.findings:
         return verdict
-    if p_regressed is None or gain is None or verdict.margin is None:
+    if beside.p is None or beside.p_holm is None or gain is None or verdict.margin is None:
         d = verdict.difference
         why = (d.reason if d else None) or _too_few(question) or "no interval"
         missing = d is None or d.value is None
         return replace(verdict, outcome=Outcome.INCOMPARABLE if missing else Outcome.INCONCLUSIVE, reason=why)
     p_within = gain.p_above(-verdict.margin)
-    judged = replace(verdict, p_regressed=p_regressed, p_non_inferior=p_within)
-    if p_regressed <= alpha / 2:
+    judged = replace(verdict, p_regressed=beside.p_holm, p_non_inferior=p_within)
+    if beside.p_holm <= alpha / 2:
         return replace(judged, outcome=Outcome.REGRESSED)
     if p_within <= alpha:
         return replace(judged, outcome=Outcome.NON_INFERIOR)
     assert verdict.difference is not None
-    assert verdict.difference.value is not None
-    seen = verdict.difference.value if verdict.higher_is_better else -verdict.difference.value
-    wanted = significance.needed(verdict.difference.n, gain.se(), seen + verdict.margin)
-    return replace(judged, outcome=Outcome.INCONCLUSIVE, n_needed=wanted)
+    # more items would show what the change points to, at the level at which that verdict is drawn
+    p, level, family = (p_within, alpha, 1) if p_within < beside.p else (beside.p, beside.level, beside.family)
+    wanted = significance.decides(verdict.difference.n, p, level)
+    return replace(judged, outcome=Outcome.INCONCLUSIVE, level=level, family=family, n_needed=wanted)
 
 
 def _too_few(question: Question) -> str | None:
     """Why so few items decide nothing; numbers without items are another matter."""
     d = question.estimate.difference if question.estimate else None
-    if d is None or d.method in ("exact", "none") or d.n >= FEW_ITEMS:
+    return few(d) if d else None
+
+
+def few(d: Difference) -> str | None:
+    """Why a change of so few items decides nothing; an imported one of 0 does not say how many it is of."""
+    if d.method in ("exact", "none") or d.n >= FEW_ITEMS or not d.n:
         return None
     return f"{d.n} items are too few to decide (at least {FEW_ITEMS})"

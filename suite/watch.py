@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite import compare, outcomes, statistic
+from suite import compare, outcomes, significance, statistic
 from suite.errors import IncomparableError, Undefined, UnitError
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
@@ -80,7 +80,9 @@ class Watch:
         blank = self._blank(gauge, a, b, (value, value - half, value + half, change.n_clusters))
         if z <= -beyond:
             return replace(blank, outcome=Outcome.REGRESSED)
-        return replace(blank, outcome=Outcome.NON_INFERIOR if z >= within else Outcome.INCONCLUSIVE)
+        if z >= within:
+            return replace(blank, outcome=Outcome.NON_INFERIOR)
+        return self._open(blank, gauge, significance.beyond(z))
 
     def _at_the_end(self, gauge: Gauge, a: Columns, b: Columns) -> Verdict:
         """The verdict of one look at all items; with the evidence of `hallmark gate`."""
@@ -99,8 +101,19 @@ class Watch:
         gain = gain if gauge.sign > 0 else gain.negated()
         if gain.p_below(-gauge.margin) <= gauge.level:
             return replace(blank, outcome=Outcome.REGRESSED)
-        within = gain.p_above(-gauge.margin) <= self.rule.policy.alpha
-        return replace(blank, outcome=Outcome.NON_INFERIOR if within else Outcome.INCONCLUSIVE)
+        p_within = gain.p_above(-gauge.margin)
+        if p_within <= self.rule.policy.alpha:
+            return replace(blank, outcome=Outcome.NON_INFERIOR)
+        return self._open(blank, gauge, p_within)
+
+    def _open(self, blank: Verdict, gauge: Gauge, p_within: float) -> Verdict:
+        """An inconclusive one; of all items with how many would decide what the change points to, at its level."""
+        n = blank.b.n if blank.b else 0
+        p, level = min((p_within, self.rule.policy.alpha), (1 - p_within, gauge.level))
+        wanted = significance.decides(n, p, level) if self.used == self.rule.looks[-1] else None
+        more = f"; n = {wanted:,} would decide (power 80 %)" if wanted else ""
+        reason = f"{blank.reason}{more}"
+        return replace(blank, outcome=Outcome.INCONCLUSIVE, level=level, n_needed=wanted, reason=reason)
 
     def _blank(self, gauge: Gauge, a: Columns, b: Columns, change: tuple[float, float, float, int] | None) -> Verdict:
         gated, metric = gauge.gated, gauge.metric

@@ -28,6 +28,7 @@ _OURS = {
 }
 _SHARES = ("acc", "acc_norm", "acc_bytes", "exact_match", "acc_mutual_info", "em", "f1")
 _PRIMARY = ("acc_norm", "acc", "exact_match", "word_perplexity")
+_SAME = 1e-6  # a mean of documents against the number that lm-eval writes
 _ADDITIVE = ("mean", "nanmean", "perplexity", "weighted_perplexity", "bits_per_byte")
 
 
@@ -80,6 +81,30 @@ def primary(leaf: Any) -> str:
 def ours(metric: str, pipeline: str = "none") -> str:
     """Our name of a metric of lm-eval."""
     return _OURS.get(metric, metric) + ("" if pipeline == "none" else f"[filter={pipeline}]")
+
+
+def means(found: Columns, reported: Mapping[str, tuple[float, bool | None]]) -> dict[str, Metric]:
+    """Metrics over samples that another run of lm-eval kept: the means over documents among the numbers it reports.
+
+    A column is taken for a number's only where its mean is that number (to 1e-6): other aggregations are not known.
+
+    Args:
+        found: its outcome columns.
+        reported: our name of a number -> its value, and whether more is better.
+    """
+    made = {}
+    for column, values in found.items():
+        metric, _, pipeline = column.removeprefix(PREFIX).partition("@")
+        name = ours(metric, pipeline or "none")
+        if not column.startswith(PREFIX) or name not in reported or values.dtype.kind not in "fib" or not len(values):
+            continue
+        value, higher = reported[name]
+        if abs(float(np.mean(values)) - value) <= _SAME * max(1.0, abs(value)):
+            made[name] = Metric(
+                name=name, needs=(column,), terms=per_item(column), finish=ratio, unit="", higher_is_better=higher,
+                bounds=(None, None), proportion=bool(np.isin(values, (0, 1)).all()), reference=f"lm-eval's {metric}",
+            )  # fmt: skip
+    return made
 
 
 def _column(metric: str, pipeline: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite.compared import Comparison, Row, TaskComparison
+from suite.notes import shared
 from suite.record import Measurement
 from suite.reports.harmed import HEADER, cells
 from suite.reports.markdown import line, plain
@@ -28,8 +29,8 @@ def markdown(found: Comparison) -> str:
         if one.harm:
             rows = [[plain(cell) for cell in row] for row in cells(one.harm, one.primary)]
             parts += ["", f"**{plain(one.task)} by group**", "", *_table(HEADER, rows)]
-    notes = [f"{one.task}: {note}" for one in found.tasks for note in one.notes]
-    notes += [f"not compared: {task}: {why}" for task, why in found.left_out.items()]
+    notes = shared((one.task, note) for one in found.tasks for note in one.notes)
+    notes += [f"not compared: {line}" for line in shared(found.left_out.items())]
     if notes:
         parts += ["", *(f"> {plain(note)}  " for note in notes)]
     return "\n".join(parts) + "\n"
@@ -41,11 +42,15 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _score(one: TaskComparison, row: Row) -> list[str]:
     d = row.difference
-    said = f"{row.verdict}: {d.reason}" if d.reason else row.verdict
-    if row.n_needed is not None and not d.reason:
-        said += f" (n = {row.n_needed:,} would decide)"
     values = [_value(row.a), _value(row.b), change(d.value), change_interval(d.low, d.high)]
-    return [plain(one.task), f"`{row.metric}`", *values, plain(p_value(row.p)), plain(p_value(row.p_holm)), plain(said)]
+    return [
+        plain(one.task),
+        f"`{row.metric}`",
+        *values,
+        plain(p_value(row.p)),
+        plain(p_value(row.p_holm)),
+        plain(row.said),
+    ]
 
 
 def _value(m: Measurement | None) -> str:

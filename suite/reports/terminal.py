@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from suite.compared import Comparison, Row, TaskComparison
 from suite.gate import Gate
+from suite.notes import shared
 from suite.record import Measurement
 from suite.reports.harmed import harmed
 from suite.reports.wording import change, change_interval, headline, margin, remark, signed, span
@@ -14,6 +15,7 @@ from suite.verdict import Verdict
 
 _FLIPS = ("", "n", "right→wrong", "wrong→right", "other wrong", "volume", "direction")
 _SMALL_P = 1e-4
+HOLM = "Holm: over the tasks' primary metrics (of a task that is not known here, its record's first score)"
 
 
 def comparison(found: Comparison) -> str:
@@ -24,7 +26,7 @@ def comparison(found: Comparison) -> str:
         parts += [harmed(one) for one in found.tasks if one.harm]
     parts += _notes(found.tasks)
     if found.left_out:
-        parts.append("not compared:\n" + "\n".join(f"  {task}: {why}" for task, why in found.left_out.items()))
+        parts.append("not compared:\n" + "\n".join(f"  {line}" for line in shared(found.left_out.items())))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -43,18 +45,13 @@ def _scores(tasks: Sequence[TaskComparison]) -> str:
     header = ("task", "metric ", "A", "B", "change", "95 % of change", "p", "Holm", "detects", "verdict ")
     rows = [_score(one, row, i == 0) for one in tasks for i, row in enumerate(one.rows)]
     tests = sorted({row.test for one in tasks for row in one.rows if row.test})
-    about = f"p: {', '.join(tests)}; Holm: over the tasks' primary metrics; detects: true change found with power 80 %"
+    about = f"p: {', '.join(tests)}; {HOLM}; detects: true change found with power 80 %"
     return table(header, rows) + ("\n" + about if tests else "")
 
 
 def _score(one: TaskComparison, row: Row, first: bool) -> list[str]:
     d = row.difference
     direction = {True: " ↑", False: " ↓", None: ""}[row.higher_is_better]
-    verdict = row.verdict
-    if d.reason:
-        verdict += f": {d.reason}"
-    elif row.n_needed is not None:
-        verdict += f" (n = {row.n_needed:,} would decide)"
     return [
         one.task if first else "",
         row.metric + direction,
@@ -65,7 +62,7 @@ def _score(one: TaskComparison, row: Row, first: bool) -> list[str]:
         p_value(row.p),
         p_value(row.p_holm),
         number(row.detectable) if row.detectable is None else f"{row.detectable:.3g}",
-        verdict,
+        row.said,
     ]
 
 
@@ -105,7 +102,7 @@ def _cost_table(tasks: Sequence[TaskComparison]) -> str:
 
 
 def _notes(tasks: Sequence[TaskComparison]) -> list[str]:
-    lines = [f"  {one.task}: {note}" for one in tasks for note in one.notes]
+    lines = [f"  {line}" for line in shared((one.task, note) for one in tasks for note in one.notes)]
     return ["to know:\n" + "\n".join(lines)] if lines else []
 
 

@@ -71,14 +71,24 @@ def remark(verdict: Verdict) -> str:
     if verdict.reason:
         return verdict.reason
     if verdict.outcome is Outcome.INCONCLUSIVE:
-        d = verdict.difference
-        if d and verdict.n_needed and verdict.n_needed <= d.n:
-            return "clear alone, not beside so many other metrics (Holm)"
-        has = f", it has {d.n:,}" if d else ""
-        return f"n = {verdict.n_needed:,} would decide{has}" if verdict.n_needed else "right on the margin"
+        return _undecided(verdict)
     if verdict.difference is not None and verdict.difference.method == "identical":
         return "identical answers"
     return ""
+
+
+def _undecided(verdict: Verdict) -> str:
+    """How many items would decide what the change points to; and what the other metrics have to do with it."""
+    d = verdict.difference
+    if d is not None and not d.n:
+        return "more items would decide; how many it has is not known"
+    if not verdict.n_needed:
+        return "right on the margin"
+    has = f", it has {d.n:,}" if d else ""
+    said = f"n = {verdict.n_needed:,} would decide (power 80 %){has}"
+    if verdict.level is None or (verdict.family or 1) == 1:
+        return said
+    return f"points beyond its margin; Holm over {verdict.family} metrics wants p <= {verdict.level:.2g}: {said}"
 
 
 def sentence(verdict: Verdict) -> str:

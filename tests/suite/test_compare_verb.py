@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gate_records import FIXTURE, answers, digits_columns, put
+from scipy.stats import norm
 from support import Ran, one_line
 
 from suite.changes import flips, recovery
@@ -169,6 +171,42 @@ def test_few_items_and_missing_clusters_are_told(tmp_path: Path, hallmark: Calla
     assert "name no clusters" in notes
 
 
+def test_fewer_than_twenty_items_get_no_verdict(tmp_path: Path, hallmark: Callable[..., Ran]) -> None:
+    """As in the gate: 15 of 19 lost is p < 0.001, and still no verdict; nor does it count among those of Holm."""
+    said, labels = answers(N, 160)
+    for name, lost in (("old", 0), ("new", 15)):
+        spoilt = said.copy()
+        spoilt[:lost] = (labels[:lost] + 3) % 10
+        put(tmp_path / "results", name, digits_columns(spoilt[:19], labels[:19]))
+        put(tmp_path / "results", name, digits_columns(spoilt, labels), task="cifar10-100")
+    large, few = hallmark("compare", "old", "new", "--json").json["comparisons"]
+    row = few["metrics"][0]
+    assert (row["verdict"], row["p_holm"], row["n_needed"]) == ("undecided", None, None)
+    assert row["few"] == "19 items are too few to decide (at least 20)"
+    assert large["metrics"][0]["p_holm"] == large["metrics"][0]["p"]
+    assert large["metrics"][0]["verdict"] == "worse"
+    said_all = hallmark("compare", "old", "new", "--markdown", "pair.md").out + (tmp_path / "pair.md").read_text()
+    assert said_all.count("undecided: 19 items are too few") == 2
+
+
+def test_how_many_items_would_decide_is_at_the_level_of_holm(tmp_path: Path, hallmark: Callable[..., Ran]) -> None:
+    """Three tasks, none decided: each would need 5 % / 3, two-sided, with power 80 %."""
+    said, labels = answers(N, 160)
+    for task, lost in (("digits", 4), ("cifar10-100", 3), ("cifar10-labels", 2)):
+        child = said.copy()
+        child[:lost] = (labels[:lost] + 3) % 10
+        put(tmp_path / "results", "old", digits_columns(said, labels), task=task)
+        put(tmp_path / "results", "new", digits_columns(child, labels), task=task)
+    found = hallmark("compare", "old", "new", "--json").json["comparisons"]
+    alone = hallmark("compare", "old", "new", "--json", "-t", "digits").json["comparisons"]
+    rows = {one["task"]: one["metrics"][0] for one in found}
+    for row, level in ((rows["digits"], 0.05 / 3), (alone[0]["metrics"][0], 0.05)):
+        wanted = norm.ppf(1 - level / 2) + norm.ppf(0.8)
+        assert row["level"] == pytest.approx(level)
+        assert row["n_needed"] == math.ceil(N * (wanted * row["se"] / 0.02) ** 2)
+        assert row["detectable"] == pytest.approx(wanted * row["se"])
+
+
 def test_wrong_names_are_one_line(pair: Path, hallmark: Callable[..., Ran]) -> None:
     one_line(hallmark("compare", "old", "new", "-t", "digit"), 2, "did you mean 'digits'")
     one_line(hallmark("compare", "old", "new", "-m", "acuracy"), 2, "did you mean 'accuracy'")
@@ -235,6 +273,7 @@ def test_harm_to_groups_is_shown_where_it_is_asked_for(grouped: Path, hallmark: 
     assert changes["worst_group_accuracy[sex]"]["change"]["value"] == pytest.approx(-0.2)
     assert {m["name"]: m["value"] for m in harm["flips"]}["losses[sex=m]"] == 0.2
     assert not any("_null" in name for name in changes)
+    (grouped / "out").mkdir()
     out = hallmark("compare", "old", "new", "--groups", "--markdown", "out/pair.md").out
     line = next(line for line in out.splitlines() if line.startswith("sex=m"))
     assert line.split()[:6] == ["sex=m", "accuracy", "↑", "100", "0.8", "0.6"]

@@ -12,6 +12,7 @@ from scipy.stats import binom, norm
 from suite.evidence import Answers, Normal
 from suite.metrics.base import ratio
 from suite.paired import Difference, Estimate, paired_estimate
+from suite.reports.wording import remark
 from suite.significance import detectable
 from suite.verdict import Outcome, Question, Verdict, judge, overall
 
@@ -125,6 +126,52 @@ def test_one_that_is_worse_than_one_margin_rarely_passes_among_good_ones() -> No
     ]
     rate = np.mean([outcome is Outcome.NON_INFERIOR for outcome in outcomes])
     assert rate <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / 300)
+
+
+@pytest.mark.parametrize(("change", "margin"), [(-0.02, 0.01), (0.0, 0.01), (-0.03, 0.0)])
+@pytest.mark.parametrize("others", [0, 9])
+def test_items_needed_are_those_of_the_level_at_which_the_verdict_is_drawn(
+    change: float, margin: float, others: int
+) -> None:
+    """Beside nine equal ones "regressed" takes alpha / 20, "non-inferior" alpha: each by its own level, power 80 %."""
+    n, tries = 400, 40
+    flat = estimates(0.1, n, change, seed=21, tries=tries)
+    seen = 0
+    for one in flat:
+        beside = [question(one, margin, task=str(k)) for k in range(others + 1)]
+        verdict = judge(beside, ALPHA)[0]
+        if verdict.outcome is not Outcome.INCONCLUSIVE or verdict.n_needed is None:
+            continue
+        seen += 1
+        assert verdict.n_needed > n  # never "clear alone": what is needed is more than what is there
+        assert one.evidence is not None
+        worse = one.evidence.p_below(-margin) < one.evidence.p_above(-margin)
+        assert verdict.level == pytest.approx(ALPHA / 2 / (others + 1) if worse else ALPHA)
+        assert verdict.family == (others + 1 if worse else 1)
+        z = norm.ppf(1 - min(one.evidence.p_below(-margin), one.evidence.p_above(-margin)))
+        assert verdict.n_needed == pytest.approx(n * ((norm.ppf(1 - verdict.level) + norm.ppf(0.8)) / z) ** 2, rel=0.01)
+    assert seen > 3
+
+
+def test_with_the_items_that_it_asked_for_four_of_five_are_decided() -> None:
+    """The closed form against the verdicts: a loss of two points, seen exactly, of 300 items."""
+    exact = estimate(300, 12, 18)  # what is seen is the truth
+    wanted = judge([question(exact, 0.0)], ALPHA)[0].n_needed
+    assert wanted is not None
+    found = share(estimates(0.1, wanted, -0.02, seed=5), 0.0, Outcome.REGRESSED)
+    assert found == pytest.approx(0.8, abs=slack(0.8) + 0.02)
+
+
+def test_beside_others_the_remark_says_why_and_how_many_it_takes() -> None:
+    exact = estimate(300, 2, 12)
+    assert judge([question(exact, 0.0)], ALPHA)[0].outcome is Outcome.REGRESSED
+    verdict = judge([question(exact, 0.0, task=str(k)) for k in range(20)], ALPHA)[0]
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.n_needed is not None
+    assert remark(verdict) == (
+        f"points beyond its margin; Holm over 20 metrics wants p <= 0.0013: n = {verdict.n_needed} would decide "
+        "(power 80 %), it has 300"
+    )
 
 
 def test_lower_is_better_is_turned_round() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gate_records import answers, digits_columns, put
 from scipy.stats import rankdata
 from support import REPOSITORY, Ran, one_line
 
@@ -143,19 +144,19 @@ class TestVerb:
         assert found[0]["places"][0]["values"]["generated-text"] > 1  # perplexity, not its negative
 
     def test_limited_runs_and_missing_tasks_are_left_out_with_the_reason(
-        self, hallmark: Hallmark, fake: Callable[..., Path]
+        self, hallmark: Hallmark, tmp_path: Path
     ) -> None:
-        for name in ("one", "two", "three"):
-            fake(name, {"fake": "oracle"})
-        hallmark("run", "subs/one", "subs/two", "-t", "digits")
-        hallmark("run", "subs/three", "-t", "digits", "--limit", "20")
+        rows = digits_columns(*answers(60, 50))
+        for name in ("one", "two"):
+            put(tmp_path / "results", name, rows)
+        put(tmp_path / "results", "three", rows[:20], limit=20)
         found = hallmark("rank", "one", "two", "three", "-t", "digits", "--json").json["rankings"][0]
         assert found["excluded"] == {"three": "no complete record of digits with outcomes"}
 
-    def test_nothing_to_rank(self, hallmark: Hallmark, fake: Callable[..., Path]) -> None:
+    def test_nothing_to_rank(self, hallmark: Hallmark, tmp_path: Path) -> None:
         one_line(hallmark("rank"), 2, "-t TASK")
         one_line(hallmark("rank", "-t", "digit"), 2, "did you mean 'digits'")
-        hallmark("run", fake("one", {"fake": "oracle"}), "-t", "digits")
+        put(tmp_path / "results", "one", digits_columns(*answers(60, 50)))
         one_line(hallmark("rank", "-t", "digits"), 2, "nothing to rank: 1 submission")
 
 
