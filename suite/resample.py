@@ -29,6 +29,7 @@ from suite.stats import N_RESAMPLES, Finish, FloatArray, IntArray, cluster_sums,
 
 _BLOCK_COUNTS = 2**21  # counts in one block: 4 MB
 _WORKERS = 4  # at most: drawing is a third of the work, and one stream
+_CACHED = 2**16  # floats: half a megabyte
 _WIDE = 8  # terms from which a metric is worth a look at which of them are 0
 _TAKE, _CALL = 4, 500  # what it costs to pick a unit's count, and to call a product, in products
 
@@ -153,15 +154,27 @@ class _Layout:
     def add(self, start: int, counts_BC: Counts) -> None:
         """Sum a block, whose first resample is `start`, and hand everybody his sums."""
         counts = counts_BC if self._cluster_M is None else counts_BC.take(self._cluster_M, axis=1)
-        found_BD = np.concatenate(
-            [counts[:, part.start : part.stop].astype(np.float64) @ part.terms_PD for part in self._parts], axis=1
-        )
+        found_BD = np.concatenate([_product(counts[:, p.start : p.stop], p.terms_PD) for p in self._parts], axis=1)
         sums_BX = np.zeros((len(counts), self._shape[0] * self._shape[1]))
         if len(self._first_T):
             sums_BX[:, self._target_T] = np.add.reduceat(found_BD[:, self._column_F], self._first_T, axis=1)
         sums_BSK = sums_BX.reshape(len(counts), *self._shape)
         for one, mine in zip(self._members, np.split(sums_BSK, self._cuts, axis=2), strict=True):
             one.add(start, mine)
+
+
+def _product(counts_BP: Counts, terms_PD: FloatArray) -> FloatArray:
+    """Counts times terms, as many rows at a time as stay in the cache as floats."""
+    n_rows = max(1, _CACHED // max(1, counts_BP.shape[1]))
+    if n_rows >= len(counts_BP):
+        return counts_BP.astype(np.float64) @ terms_PD
+    out_BD = np.empty((len(counts_BP), terms_PD.shape[1]))
+    floats = np.empty((n_rows, counts_BP.shape[1]))
+    for start in range(0, len(counts_BP), n_rows):
+        mine = counts_BP[start : start + n_rows]
+        floats[: len(mine)] = mine
+        np.matmul(floats[: len(mine)], terms_PD, out=out_BD[start : start + len(mine)])
+    return out_BD
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
 
 Three mixtures of tasks: right or wrong answers only; a mixture (12 right or wrong, 4 of real values item by item, 4 of
 real values in 50 documents); and, at worst, 20 tasks of real values with 5,000 independent items, each a bootstrap of
-10,000 resamples. Target: the mixture in under 5 s.
+10,000 resamples. Target: each in under 5 s of processor time, the start of the program included (on a quiet machine
+that is the wall time).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -83,13 +86,23 @@ def timed(root: Path, tasks: dict[str, Any]) -> float:
     return time.perf_counter() - begin
 
 
+def start_up() -> float:
+    """Seconds of processor that the command line takes before it does anything."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "suite", "--version"], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def main() -> None:
     """Build, time, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="once each, without the worst case")
     options = parser.parse_args()
+    start = start_up()
     report: dict[str, Any] = {"tasks": TASKS_N, "items": TASKS_N * ITEMS, "target_s": TARGET_S, "seconds": {}}
+    report["start_up_cpu"] = round(start, 2)
     for name, counts in MIXTURES.items():
         if options.quick and name == "real values":
             continue
@@ -100,7 +113,8 @@ def main() -> None:
             cpu = (time.process_time() - cpu) / len(seconds)
         report["seconds"][name] = {"wall": round(float(np.median(seconds)), 2), "cpu": round(cpu, 2)}
         print(f"{name}: {np.median(seconds):.2f} s wall, {cpu:.2f} s of processor")
-    report["met"] = report["seconds"]["mixture"]["wall"] < TARGET_S
+    report["met"] = all(one["cpu"] + start < TARGET_S for one in report["seconds"].values())
+    print(f"start of the program: {start:.2f} s of processor; target met: {report['met']}")
     if options.json:
         print(json.dumps(report))
 
