@@ -26,4 +26,6 @@ def shown(kind: str, advice: Advice) -> str:
         "sure: share of the resamples of the items in which it keeps enough and no other one beats it\n" if rows else ""
     )
     others = "".join(f"not chosen: {name}: {why}\n" for name, why in advice.excluded.items())
-    return f"{kind}\n\n{body}\n\n{note}{others}"
+    where = f"latency: on machine {advice.machine}\n" if advice.machine else ""
+    notes = "".join(f"to know: {line}\n" for line in advice.notes)
+    return f"{kind}\n\n{body}\n\n{note}{where}{notes}{others}"

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError
+from suite.latencies import Latencies
 from suite.pareto import on_front
 from suite.standing import Place, Standing
-from suite.store import Store, Stored
 
-BYTES, LATENCY = "bytes", "latency_p50_s"
 _SIZES = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
 _TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _AMOUNT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
@@ -29,13 +28,11 @@ class Limits:
         max_bytes: size on disk.
         max_latency_s: median seconds of one call (single stream).
         min_retention: least mean of value / parent's value; a model without a parent has 1.
-        machine: only latencies measured on the machine whose id begins so.
     """
 
     max_bytes: float | None = None
     max_latency_s: float | None = None
     min_retention: float | None = None
-    machine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Advice:
-    """Choices, best quality first, and why each other one is none."""
+    """Choices, best quality first, and why each other one is none.
+
+    Attributes:
+        choices: best first.
+        excluded: submission -> why.
+        machine: where the latencies were measured.
+        notes: what a reader must know.
+    """
 
     choices: tuple[Choice, ...]
     excluded: Mapping[str, str]
+    machine: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def quantity(text: str, units: Mapping[str, float], what: str) -> float:
@@ -93,27 +99,27 @@ def seconds(text: str) -> float:
     return quantity(text, _TIMES, "time")
 
 
-def advise(standing: Standing, store: Store, limits: Limits) -> Advice:
+def advise(standing: Standing, timed: Latencies, limits: Limits) -> Advice:
     """Pick from the ranked submissions of one kind.
 
     Args:
         standing: with its resamples.
-        store: where their latencies stand.
+        timed: their latencies, of one machine.
         limits: what the user can afford.
     """
     excluded = dict(standing.excluded)
-    latencies = {place.submission: latency(store, place.submission, limits.machine) for place in standing.places}
     left: list[int] = []
     for at, place in enumerate(standing.places):
-        why = _beyond(place, latencies[place.submission], limits)
+        why = _beyond(place, timed, limits)
         if why:
             excluded[place.submission] = why
         else:
             left.append(at)
     places = [standing.places[at] for at in left]
-    costs = [[p.bytes if p.bytes is not None else np.inf, _known(latencies[p.submission])] for p in places]
+    costs = [[_known(p.bytes), _known(timed.of.get(p.submission))] for p in places]
+    notes = (*timed.notes, *_busy(places, timed))
     if not left:
-        return Advice((), excluded)
+        return Advice((), excluded, timed.machine, notes)
     kept = standing.resampled_retention[:, left]
     enough = (kept >= (limits.min_retention or -np.inf)) | np.isnan(kept)
     sure = _sure(costs, standing.resampled[:, left], enough)
@@ -123,32 +129,26 @@ def advise(standing: Standing, store: Store, limits: Limits) -> Advice:
         if not first:
             excluded[place.submission] = "another that meets the limits is as small, as fast and as good, or better"
             continue
-        seen = latencies[place.submission]
+        seen = timed.of.get(place.submission)
         choices.append(Choice(place.submission, place.values, place.bytes, seen, place.retention, float(share)))
-    return Advice(tuple(choices), excluded)
+    return Advice(tuple(choices), excluded, timed.machine, notes)
 
 
-def latency(store: Store, submission: str, machine: str | None) -> float | None:
-    """The newest median latency of a submission on a machine, None where none was measured or it was contended."""
-    found: Stored | None = None
-    for stored in store.scan(submission):
-        measured = stored.record.measurement(LATENCY)
-        here = machine is None or stored.record.machine.id.startswith(machine)
-        newer = found is None or stored.record.provenance.started > found.record.provenance.started
-        if measured is not None and measured.value is not None and here and newer:
-            found = stored
-    measured = found.record.measurement(LATENCY) if found else None
-    return measured.value if measured else None
+def _busy(places: Sequence[Place], timed: Latencies) -> list[str]:
+    """Those that stay in although a latency of theirs was passed over."""
+    found = [(p.submission, timed.why.get(p.submission, "")) for p in places]
+    return [f"{name} without latency: {why}" for name, why in found if why.startswith("timed ")]
 
 
-def _beyond(place: Place, latency_s: float | None, limits: Limits) -> str | None:
+def _beyond(place: Place, timed: Latencies, limits: Limits) -> str | None:
     """Which limit a submission does not meet, in words."""
     if limits.max_bytes is not None and (place.bytes is None or place.bytes > limits.max_bytes):
         return "its size was not measured" if place.bytes is None else f"{place.bytes:.0f} bytes"
+    latency_s = timed.of.get(place.submission)
     if limits.max_latency_s is not None and (latency_s is None or latency_s > limits.max_latency_s):
-        where = f" on machine {limits.machine}" if limits.machine else ""
-        run = f"hallmark run {place.submission} --suite efficiency"
-        return f"no latency measured{where}: {run}" if latency_s is None else f"{latency_s * 1e3:.4g} ms a call{where}"
+        if latency_s is None:
+            return timed.why.get(place.submission, "no latency measured")
+        return f"{latency_s * 1e3:.4g} ms a call on machine {timed.machine}"
     short = place.retention is not None and limits.min_retention is not None
     if short and place.retention < limits.min_retention:  # type: ignore[operator]
         return f"keeps {place.retention:.4g} of its parent's quality"
