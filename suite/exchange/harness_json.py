@@ -59,7 +59,7 @@ def figures(content: Mapping[str, Any], where: str, name: str | None = None) -> 
                 metric=ours(_OLD_NAMES.get(metric, metric), pipeline or "none"),
                 value=float(value),
                 higher_is_better=_direction(content, task, metric),
-                n=int((content.get("n-samples") or {}).get(task, {}).get("effective", 0)),
+                n=_n(content, task),
                 task_version=str(content["versions"].get(task, "unknown")),
                 protocol=f"lm-eval-{_release(content)}/{_shots(content, task)}-shot",
             )
@@ -90,31 +90,49 @@ def tool_of(content: Mapping[str, Any]) -> str:
     return f"lm-eval {_release(content)}"
 
 
-def samples(path: Path, task: str) -> list[dict[str, Any]]:
-    """Outcome columns of every document of a task, from the samples beside a result file; empty without any.
+def is_samples(path: Path) -> bool:
+    """Whether a file is named as lm-eval names its samples."""
+    return path.name.startswith("samples_") and path.suffix == ".jsonl"
+
+
+def samples_of(path: Path, content: Any) -> dict[str, Path]:
+    """Task -> its samples beside a result file: ``samples_<task>_<date>.jsonl`` of its date, or without a date."""
+    if not is_result(content):
+        return {}
+    stamp = path.stem.removeprefix("results").removeprefix("_")
+    names = {task: [f"samples_{task}_{stamp}.jsonl", f"samples_{task}.jsonl"] for task in content["results"]}
+    found = {task: next((f for n in both if (f := path.parent / n).is_file()), None) for task, both in names.items()}
+    return {task: file for task, file in found.items() if file is not None}
+
+
+def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
+    """Outcome columns of every document of a task.
+
+    Args:
+        file: its samples.
+        content: the result that they belong to.
+        task: its name there.
 
     Raises:
-        InputError: a line is no JSON, or a document stands there twice.
+        InputError: a line is no JSON, a document stands there twice, or there are not as many as the result says.
     """
-    stamp = path.stem.removeprefix("results_")
-    found = [p for p in sorted(path.parent.glob(f"samples_{task}_*.jsonl")) if stamp in p.name] or sorted(
-        path.parent.glob(f"samples_{task}.jsonl")
-    )
-    if not found:
-        return []
     rows, seen = [], set()
-    for number, line in enumerate(found[-1].read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
             sample = json.loads(line)
             item, pipeline = str(sample["doc_id"]), sample.get("filter", "none")
+            values = {name: sample[name] for name in sample.get("metrics", _metrics_in(sample))}
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{found[-1].name} line {number} is no sample of lm-eval") from None
+            raise InputError(f"{file.name} line {number} is no sample of lm-eval") from None
         if (item, pipeline) in seen:
-            raise InputError(f"{found[-1].name}: document {item} stands there twice")
+            raise InputError(f"{file.name}: document {item} stands there twice")
         seen.add((item, pipeline))
-        values = {name: sample[name] for name in sample.get("metrics", _metrics_in(sample))}
         suffix = "" if pipeline == "none" else f"@{pipeline}"
         rows.append({"item": item, **{f"{COLUMN}{m}{suffix}": _plain(v) for m, v in values.items()}})
+    stated = _n(content, task)
+    if stated and stated != len({row["item"] for row in rows}):
+        there = len({row["item"] for row in rows})
+        raise InputError(f"{file.name} holds {there} documents, its result says {stated}: one of the two is cut off")
     return _joined(rows)
 
 
@@ -143,6 +161,11 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _release(content: Mapping[str, Any]) -> str:
     return str(content.get("lm_eval_version") or ("0.4" if "n-shot" in content else "0.3"))
+
+
+def _n(content: Mapping[str, Any], task: str) -> int:
+    """Documents that were scored; 0 where the result does not say."""
+    return int(((content.get("n-samples") or {}).get(task) or {}).get("effective") or 0)
 
 
 def _shots(content: Mapping[str, Any], task: str) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -33,50 +33,95 @@ class Document:
     path: Path | None = None
 
 
-def read(path: Path, mapping: str | None = None, name: str | None = None) -> list[Imported]:
-    """Everything in a file, a folder or an archive; nothing is written.
+def read(paths: Sequence[Path], mapping: str | None, name: str | None, warn: Callable[[str], None]) -> list[Imported]:
+    """Everything in files, folders and archives; nothing is written.
+
+    Samples of lm-eval (``samples_<task>_<date>.jsonl``) belong to the result of the same date beside them, whether they
+    are named or found in a folder. What is given twice is read once.
 
     Args:
-        path: a result JSON of lm-eval, a folder or tar archive of such, a CSV, or a Markdown file.
+        paths: result JSON of lm-eval with or without its samples, folders or tar archives of such, CSV or Markdown.
         mapping: how to read a foreign table: a built-in one's name or a TOML file.
-        name: of the submission, where a result of lm-eval is imported.
+        name: of the submission, where results of lm-eval are imported; of one model only.
+        warn: takes a line about a file of a folder that was passed over.
 
     Raises:
         InputError: there is nothing to import, or something in it cannot be read.
     """
-    found = [imported for document in _documents(path) for imported in _read(document, mapping, name)]
-    if not found:
-        raise InputError(f"nothing to import in {path}: no result of lm-eval (*.json) in it")
-    return found
+    documents: dict[Path | str, Document] = {}
+    for path in {path.resolve(): path for path in paths}.values():
+        found = list(_documents(path, warn))
+        if not found and not harness_json.is_samples(path):
+            raise InputError(f"nothing to import in {path}: no result of lm-eval (*.json) in it")
+        for number, document in enumerate(found):
+            documents.setdefault(document.path.resolve() if document.path else f"{path} {number}", document)
+    _check_samples(paths, documents.values(), warn)
+    imported = [one for document in documents.values() for one in _read(document, mapping, name)]
+    titles = sorted({one.record.manifest.title for one in imported})
+    if name is not None and len(titles) > 1:
+        raise InputError(
+            f"--name {name} is for one model, and these are of {len(titles)}: {', '.join(titles[:3])}, ..."
+        )
+    return imported
 
 
-def publish(found: list[Imported], store: Store) -> list[Path]:
-    """Write the records; one that is there already is not written again."""
-    paths = []
+def publish(found: Sequence[Imported], store: Store) -> list[Path]:
+    """Write the records; one that is there already is not written again. All are made before the first is written."""
+    ready = []
     for one in found:
-        tables = {}
-        record = one.record
+        tables, record = {}, one.record
         if one.rows:
             tables[".parquet"] = outcomes.to_parquet(outcomes.to_table(one.rows))
             record = record.model_copy(update={"outcomes_sha256": outcomes.digest(tables[".parquet"])})
-        paths.append(store.add(record, tables))
+        ready.append((record, tables))
+    paths = [store.add(record, tables) for record, tables in ready]
     os.sync()
     return paths
 
 
-def _documents(path: Path) -> Iterator[Document]:
+def _documents(path: Path, warn: Callable[[str], None]) -> Iterator[Document]:
     if path.is_dir():
-        for file in sorted(path.rglob("*.json")):
-            if harness_json.is_result(_json_or_none(_text(file))):
-                yield _document(file)
+        yield from _in_folder(path, warn)
     elif path.name.endswith(_ARCHIVES):
         yield from _members(path)
     elif path.suffix in (".json", *_SHEETS):
         yield _document(path)
     elif not path.exists():
         raise InputError(f"no file or folder at {path}")
-    else:
-        raise InputError(f"{path} is none of .json, .csv, .md, .tar, .tar.gz, or a folder of .json files")
+    elif not harness_json.is_samples(path):
+        raise InputError(
+            f"{path} is none of .json, .csv, .md, .tar, .tar.gz, samples_*.jsonl beside their result, or a folder"
+        )
+
+
+def _in_folder(folder: Path, warn: Callable[[str], None]) -> Iterator[Document]:
+    """The results of lm-eval below a folder; one that is cut off is told, other JSON is none of them."""
+    for file in sorted(folder.rglob("*.json")):
+        document = _document(file)
+        content = _json_or_none(document.text)
+        if content is None and file.name.startswith("results"):
+            raise InputError(f"{file} is no JSON (cut off?); take it out of {folder}, or write it again")
+        if harness_json.is_result(content):
+            yield document
+        elif content is None:
+            warn(f"{file} is no JSON")
+
+
+def _check_samples(paths: Sequence[Path], documents: Iterable[Document], warn: Callable[[str], None]) -> None:
+    """Samples need a result that takes them: those of a folder are passed over without, named ones are refused."""
+    taken = {
+        file.resolve()
+        for document in documents
+        if document.path is not None
+        for file in harness_json.samples_of(document.path, _json_or_none(document.text)).values()
+    }
+    alone = "no result of its date beside it"
+    for path in paths:
+        if harness_json.is_samples(path) and path.resolve() not in taken:
+            raise InputError(f"{path} has {alone} that was given: give results_<date>.json, too")
+        for file in sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else ():
+            if file.resolve() not in taken:
+                warn(f"{file}: {alone}")
 
 
 def _document(file: Path) -> Document:
@@ -111,16 +156,17 @@ def _read(document: Document, mapping: str | None, name: str | None) -> list[Imp
         return [Imported(one) for one in records(figures, Source(document.name, digest, document.date, "a table"))]
     content = _json_or_none(document.text)
     if content is None:
-        raise InputError(f"{document.name} is no JSON")
-    figures = harness_json.figures(content, document.name, name)
+        raise InputError(f"{document.path or document.name} is no JSON")
+    figures = harness_json.figures(content, str(document.path or document.name), name)
     tool, date = harness_json.tool_of(content), harness_json.date_of(content, document.date)
     found = [Imported(one) for one in records(figures, Source(document.name, digest, date, tool))]
-    return [_with_items(one, document.path) for one in found]
+    files = harness_json.samples_of(document.path, content) if document.path else {}
+    return [_with_items(one, content, files) for one in found]
 
 
-def _with_items(one: Imported, path: Path | None) -> Imported:
+def _with_items(one: Imported, content: Any, files: Mapping[str, Path]) -> Imported:
     task = one.record.task.removeprefix(harness_json.PREFIX).split("@")[0]
-    return replace(one, rows=harness_json.samples(path, task)) if path else one
+    return replace(one, rows=harness_json.samples(files[task], content, task)) if task in files else one
 
 
 def _text(file: Path) -> str:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import binom
+from statsmodels.stats.multitest import multipletests
 from support import REPOSITORY, Ran, one_line
 
 from suite.exchange import every_eval_ever, flat, harness_json, sheet
 from suite.exchange.figure import name_of
+from suite.metrics import harness
 from suite.store import Store
 
 Hallmark = Callable[..., Ran]
@@ -52,8 +58,8 @@ def samples(folder: Path, right: list[int], stamp: str = "2026-01-01T00-00-00") 
     lines = [{"doc_id": i, "doc": {}, "target": 0, "acc": hit, "acc_norm": hit, "metrics": ["acc", "acc_norm"]}
              for i, hit in enumerate(right)]  # fmt: skip
     written(folder, f"samples_piqa_{stamp}.jsonl", "\n".join(map(json.dumps, lines)))
-    share = sum(right) / len(right)
-    content = {**NEW, "results": {"piqa": {"acc,none": share, "acc_norm,none": share}}}
+    share, n = sum(right) / len(right), {"original": len(right), "effective": len(right)}
+    content = {**NEW, "results": {"piqa": {"acc,none": share, "acc_norm,none": share}}, "n-samples": {"piqa": n}}
     content["config"] = {"model": "hf", "model_args": f"pretrained=org/{folder.name}"}
     return written(folder, f"results_{stamp}.json", content)
 
@@ -92,6 +98,102 @@ class TestHarness:
         assert table.column("item").to_pylist() == ["0", "1", "2", "3"]
         assert record["measurements"][0]["value"] == 0.75
 
+    def test_a_folder_pairs_results_with_their_samples(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        """As lm-eval writes it: a folder a model, two dates in one of them, and a task whose name begins another's."""
+        samples(tmp_path / "out" / "a", [1, 0, 1, 1], "2026-01-01T00-00-00")
+        samples(tmp_path / "out" / "a", [0, 0, 1, 1], "2026-01-02T00-00-00")
+        samples(tmp_path / "out" / "b", [1, 1, 1, 1])
+        written(tmp_path / "out" / "b", "samples_piqa_hard_2026-01-01T00-00-00.jsonl", '{"doc_id": 0, "acc": 0}')
+        written(tmp_path / "out", "notes.json", {"a": 1})
+        written(tmp_path / "out", "other.json", "{")
+        ran = hallmark("import", tmp_path / "out", "--json")
+        assert ran.code == 0
+        assert [line.split("/")[-1] for line in ran.err.splitlines()] == [
+            "other.json is no JSON",
+            "samples_piqa_hard_2026-01-01T00-00-00.jsonl: no result of its date beside it",
+        ]
+        stored = list(Store(tmp_path / "results").scan())
+        found = sorted((s.record.manifest.name, s.outcomes().column("lm_eval.acc").to_pylist()) for s in stored)
+        assert found == [("org-a", [0, 0, 1, 1]), ("org-a", [1, 0, 1, 1]), ("org-b", [1, 1, 1, 1])]
+        assert len(ran.json["records"]) == 3
+
+    def test_several_files_and_folders_each_once(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        first, second = samples(tmp_path / "a", [1, 0]), samples(tmp_path / "b", [1, 1])
+        old = written(tmp_path, "old.json", OLD)
+        named = sorted((tmp_path / "a").glob("samples_*"))
+        ran = hallmark("import", tmp_path / "a", first, *named, second, old, old, "--json")
+        assert ran.code == 0, ran.err
+        assert sorted(r["manifest"]["name"] for r in ran.json["records"]) == ["org-a", "org-b", "org-m-step3"]
+        assert "2 of them with items" in hallmark("import", first, second, old).out
+
+    def test_one_bad_file_and_nothing_is_imported(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        good = samples(tmp_path / "a", [1, 0])
+        cut = written(tmp_path / "b", "results_x.json", json.dumps(NEW)[:100])
+        one_line(hallmark("import", good, cut), 2, "b/results_x.json is no JSON")
+        one_line(hallmark("import", good, cut.parent), 2, "results_x.json is no JSON (cut off?)")
+        one_line(hallmark("import", good, tmp_path / "nothing"), 2, "no file or folder")
+        (tmp_path / "empty").mkdir()
+        one_line(hallmark("import", good, tmp_path / "empty"), 2, "nothing to import in", "empty")
+        alone = written(tmp_path / "c", "samples_piqa_x.jsonl", '{"doc_id": 0, "acc": 1}')
+        one_line(hallmark("import", good, alone), 2, "samples_piqa_x.jsonl", "results_<date>.json")
+        lines = next((tmp_path / "a").glob("samples_*"))
+        lines.write_text(lines.read_text().splitlines()[0])
+        one_line(hallmark("import", good), 2, "holds 1 documents, its result says 2", "cut off")
+        lines.write_text("{")
+        one_line(hallmark("import", good), 2, "line 1 is no sample of lm-eval")
+        assert not (tmp_path / "results").exists()
+
+    def test_samples_are_compared_one_by_one(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        """Ten of 40 lost and two gained: McNemar of 10 and 2, whatever this installation knows of the task."""
+        before = [1] * 30 + [0] * 10
+        samples(tmp_path / "a", before)
+        samples(tmp_path / "b", [0] * 10 + before[10:38] + [1, 1])
+        assert hallmark("import", "a", "b").code == 0
+        (one,) = hallmark("compare", "org-a", "org-b", "--all", "--json").json["comparisons"]
+        assert one["paired"]
+        assert [row["metric"] for row in one["metrics"]] == ["accuracy", "accuracy_norm"]
+        row = one["metrics"][0]
+        assert (row["test"], row["p"]) == ("exact McNemar", pytest.approx(2 * binom.cdf(2, 12, 0.5)))
+        assert row["p_holm"] == row["p"]
+        assert (one["flips"]["right_to_wrong"], one["flips"]["wrong_to_right"]) == (10, 2)
+        assert one["flips"]["wrong_to_other_wrong"] is None
+        assert hallmark("gate", "--init", "--baseline", "org-a").code == 0
+        ran = hallmark("gate", "org-b")
+        assert ran.code == 1
+        assert "FAIL: regressed (accuracy of lm-eval:piqa)" in ran.out
+        one_line(hallmark("rank", "org-a", "org-b", "-t", "lm-eval:piqa"), 2, "nothing to rank")
+
+    def test_numbers_that_are_no_means_of_the_samples_stay_unpaired(self) -> None:
+        columns = {
+            **{"lm_eval.acc": np.array([1.0, 0.0, 1.0]), "lm_eval.f1": np.array([0.5, 0.25, 0.0])},
+            **{"lm_eval.brier_score": np.array(["[1, 2]"] * 3), "lm_eval.exact_match@strict": np.ones(3)},
+        }
+        reported = {"accuracy": (2 / 3, True), "f1": (0.9, True), "exact_match[filter=strict]": (1.0, True)}
+        found = harness.means(columns, {**reported, "brier_score": (0.1, False), "mcc": (0.2, True)})
+        assert {name: metric(columns) for name, metric in found.items()} == {
+            "accuracy": pytest.approx(2 / 3), "exact_match[filter=strict]": 1.0,
+        }  # fmt: skip
+        assert found["accuracy"].proportion
+
+    def test_a_score_without_interval_is_no_exact_number(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        for name, share in (("a", 0.7), ("b", 0.5)):
+            content = {
+                **NEW,
+                "results": {"piqa": {"acc,none": share}},
+                "config": {"model_args": f"pretrained=org/{name}"},
+            }
+            written(tmp_path, f"{name}.json", content)
+        hallmark("import", "a.json", "b.json")
+        (one,) = hallmark("compare", "org-a", "org-b", "--json").json["comparisons"]
+        row = one["metrics"][0]
+        assert (row["verdict"], row["p"], row["p_holm"]) == ("not tested", None, None)
+        assert row["difference"]["reason"] == "unpaired, and a side has no interval"
+
+    def test_a_name_is_of_one_model(self, hallmark: Hallmark, tmp_path: Path) -> None:
+        first, second = samples(tmp_path / "a", [1, 0]), samples(tmp_path / "b", [1, 1])
+        one_line(hallmark("import", first, second, "--name", "mine"), 2, "--name mine", "org/a, org/b")
+        assert hallmark("import", first, "--name", "mine", "--json").json["records"][0]["manifest"]["name"] == "mine"
+
     def test_imported_records_never_count_as_verified(self, hallmark: Hallmark, tmp_path: Path) -> None:
         hallmark("import", written(tmp_path, "new.json", NEW))
         ran = hallmark("verify")
@@ -127,6 +229,25 @@ class TestHarness:
         values = {m["name"]: m["value"] for m in found["measurements"]}
         assert values == {"accuracy": piqa["acc"], "accuracy_norm": piqa["acc_norm"]}
         assert all(r["outcomes_sha256"] is None for r in records)
+        self._compared(hallmark)
+
+    def _compared(self, hallmark: Hallmark) -> None:
+        """Two of them: unpaired, by what they state, with Holm over all tasks; in two seconds, without lm-eval."""
+        names = [f"EleutherAI-pythia-v1.1-1.4b{kind}-step143000" for kind in ("-deduped", "")]
+        begin = time.process_time()
+        found = hallmark("compare", *names, "--json").json
+        assert time.process_time() - begin < 5
+        assert found["incomparable"] == []
+        rows = [one["metrics"][0] for one in found["comparisons"]]
+        assert len(rows) > 140
+        assert {row["test"] for row in rows} == {"unpaired z"}
+        assert [row["p_holm"] for row in rows] == pytest.approx(multipletests([r["p"] for r in rows], method="holm")[1])
+        assert all(one["primary"] == one["metrics"][0]["metric"] for one in found["comparisons"])
+        assert hallmark("gate", "--init", "--baseline", names[0]).code == 0
+        ran = hallmark("gate", names[1])
+        assert ran.code == 3
+        (loud,) = ran.err.splitlines()  # once, not for every task
+        assert re.search(r"\(\d+ tasks\): UNPAIRED", loud)
 
 
 class TestSheets:
