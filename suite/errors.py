@@ -18,6 +18,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 100  # names that a message lists
+
 
 class HallmarkError(Exception):
     """Base of all errors meant for the user's eyes; anything else that escapes is a bug."""
@@ -78,4 +80,5 @@ def unknown(what: str, name: str, choices: Iterable[str], hint: str = "") -> Inp
     allowed = sorted(choices)
     near = difflib.get_close_matches(name, allowed, n=2, cutoff=0.5)
     guess = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
-    return InputError(f"unknown {what} {name!r}{guess} Allowed: {', '.join(allowed) or 'none'}{hint}")
+    more = f", ... ({len(allowed)} in all)" if len(allowed) > _LISTED else ""
+    return InputError(f"unknown {what} {name!r}{guess} Allowed: {', '.join(allowed[:_LISTED]) or 'none'}{more}{hint}")

@@ -12,6 +12,25 @@ from pydantic_core import ErrorDetails
 from suite.errors import unknown
 
 Place = Sequence[str | int]
+_WANTED = {
+    "float_": "want a number",
+    "int_": "want a whole number",
+    "finite_number": "want a finite number",
+    "bool_": "want true or false",
+    "string_type": "want text in quotes",
+    "tuple_type": "want a list",
+    "list_type": "want a list",
+    "dict_type": "want a table",
+    "model_type": "want a table",
+    "model_attributes_type": "want a table",
+}  # the beginning of pydantic's name of a problem -> what is allowed
+_LIMITS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+_MANY = {"too_short": "least", "too_long": "most"}
 
 
 def first_problem(error: ValidationError) -> ErrorDetails:
@@ -47,12 +66,26 @@ def explain_one(problem: ErrorDetails, model: type[BaseModel], place: Place) -> 
         return str(unknown("key", key, _at(model, place[:-1]).model_fields)).replace(repr(key), repr(where), 1)
     if problem["type"] == "missing":
         return f"key {where!r} is missing"
-    said = problem["msg"].removeprefix("Value error, ")
+    said = _in_words(problem)
     if not where:
         return said
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of a section: it says which keys
         return f"{where}: {said}"
     return f"{where} = {json.dumps(problem['input'], default=str)}: {said}"
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    """What is allowed, in the words of the file that was read, not of the library that read it."""
+    kind, limits = problem["type"], problem.get("ctx", {})
+    if kind == "literal_error":
+        return f"want {limits['expected']}"
+    if kind in _LIMITS:
+        name, words = _LIMITS[kind]
+        return f"want {words} {limits[name]:g}"
+    if kind in _MANY:
+        return f"want at {_MANY[kind]} {limits['min_length' if kind == 'too_short' else 'max_length']} of it"
+    found = next((words for stem, words in _WANTED.items() if kind.startswith(stem)), None)
+    return found or problem["msg"].removeprefix("Value error, ")
 
 
 def _at(model: type[BaseModel], place: Place) -> type[BaseModel]:

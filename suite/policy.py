@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,15 +16,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from suite import pairing
 from suite.errors import InputError, unknown
 from suite.explain import explain_one, first_problem
-from suite.record import Measurement
+from suite.record import Measurement, Record
 from suite.sides import Side
 from suite.task import AnyTask
+from suite.verdict import FEW_CLUSTERS, FEW_ITEMS
 
 CLAIMS = "claim_mismatches"
 ANY_TASK = "*"
 UNITS = ("absolute", "relative", "se")
+SENSIBLE, SENSIBLE_OTHER = 0.02, 0.1  # of the value: margins that need no comment
+_Z = 1.959963984540054
 
 
 class Gated(BaseModel):
@@ -105,25 +110,35 @@ def suggested(baseline: Side, tasks: Mapping[str, AnyTask]) -> str:
     """The text of a commented policy with margins from the baseline's own noise.
 
     Primary metrics get one standard error of the baseline: a loss that the choice of items alone could explain, and
-    that a paired comparison can tell from none (it sees about a third of that error). Others get two.
+    that a paired comparison can tell from none (it sees about a third of that error). Others get two. A margin that
+    this cannot justify (few items, much noise) says so in a comment.
 
     Raises:
-        InputError: none of the baseline's records is of a known task.
+        InputError: none of the baseline's records has a value to gate.
     """
     parts = [_HEAD.format(baseline=json.dumps(baseline.where))]
     for name in sorted(baseline.records):
-        task, record = tasks.get(name), baseline.records[name].record
-        if task is None:
+        record = baseline.records[name].record
+        task = pairing.known([record], tasks)
+        primary = task.primary if task else _first(record)
+        ranked = record.measurement(primary or "")
+        if primary is None or ranked is None or ranked.value is None:
             continue
-        ranked = record.measurement(task.primary)
-        if ranked is None or ranked.value is None:
-            continue
-        parts.append(f"# --- {name}: {task.title}\n" + _entry(name, ranked, 1.0, primary=True))
-        others = (m for m in record.measurements if _worth(m.name, task.primary))
+        title = f": {task.title}" if task else ""
+        parts.append(f"# --- {name}{title}\n" + _entry(name, ranked, 1.0, primary=True))
+        others = (m for m in record.measurements if _worth(m.name, primary))
         parts += [_entry(name, m, 2.0) for m in others if m.value is not None and m.low is not None]
     if len(parts) == 1:
         raise InputError(f"no record of {baseline.name} has a value of a known task's primary metric")
-    return "\n".join([*parts, _TAIL])
+    weighed = any(one.record.measurement("bytes") for one in baseline.records.values())
+    return "\n".join([*parts, *([_BYTES] if weighed else []), _TAIL])
+
+
+def _first(record: Record) -> str | None:
+    """The number to gate of a record of a task that is not known here: its first one that has a direction."""
+    if record.source != "imported":
+        return None
+    return next((m.name for m in record.measurements if m.higher_is_better is not None), None)
 
 
 def _worth(name: str, primary: str) -> bool:
@@ -138,17 +153,47 @@ def _entry(task: str, m: Measurement, errors: float, primary: bool = False) -> s
     better = "higher" if m.higher_is_better else "lower"
     noted = f"# {m.name} {m.value:.4g}, {better} is better"
     if m.low is None or m.high is None or m.high <= m.low:
-        margin, unit, why = 0.01, "relative", f"{noted}; no interval, so 1 % of the value"
+        margin, unit, why, error = 0.01, "relative", f"{noted}; no interval, so 1 % of the value", None
     else:
         margin, unit = errors, "se"
-        error = (m.high - m.low) / (2 * 1.959963984540054)
+        error = errors * (m.high - m.low) / (2 * _Z)
         what = "1 standard error" if errors == 1 else f"{errors:g} standard errors"
         clustered = m.n_clusters is not None and m.n_clusters < m.n
-        on = f"{m.n_clusters} clusters" if clustered else f"{m.n} items"
-        why = f"{noted}; {what} = {_short(errors * error)} on {on}"
-    lines = [why, "[[metric]]", f"task = {json.dumps(task)}", f"name = {json.dumps(m.name)}"]
+        on = f"{m.n_clusters} clusters" if clustered else f"{m.n} items" if m.n else "items that are not counted"
+        why = f"{noted}; {what} = {_short(error)} on {on}"
+    lines = [
+        why,
+        *_doubts(m, error, primary),
+        "[[metric]]",
+        f"task = {json.dumps(task)}",
+        f"name = {json.dumps(m.name)}",
+    ]
     lines += [f"margin = {margin:g}", f'unit = "{unit}"']
     return "\n".join([*lines, *(["primary = true"] if primary else []), ""])
+
+
+def _doubts(m: Measurement, allowed: float | None, primary: bool) -> list[str]:
+    """Comments on a margin that the baseline's noise cannot justify; `allowed`: the margin in the metric's unit.
+
+    Sensible is at most 2 % of the value for a primary metric and 10 % for another (our convention).
+    """
+    assert m.value is not None
+    sensible = SENSIBLE if primary else SENSIBLE_OTHER
+    found = []
+    if 0 < m.n < FEW_ITEMS:
+        found.append(f"{m.n} items: with fewer than {FEW_ITEMS} the gate decides nothing")
+    elif m.n_clusters is not None and m.n_clusters < FEW_CLUSTERS:
+        found.append(f"{m.n_clusters} clusters say little of their own noise; this margin is a guess")
+    if allowed is None:
+        found.append("this margin does not come from the noise, which is not known; set it by hand")
+    elif allowed > sensible * abs(m.value):
+        share = f"{allowed / abs(m.value):.0%} of the value" if m.value else "more than the value itself"
+        found.append(
+            f"this lets pass a loss of {share}, more than a sensible {sensible:.0%}: these items are too noisy to "
+            'justify less. Score more of them, or set a margin by hand and expect "inconclusive"'
+        )
+    return [part for line in found for part in textwrap.wrap(f"CAREFUL: {line}", 116, initial_indent="# ",
+                                                             subsequent_indent="#   ")]  # fmt: skip
 
 
 def _short(value: float) -> str:
@@ -203,14 +248,16 @@ baseline = {baseline}
 alpha = 0.05                 # chance of a false alarm, and of passing what is worse than its margin
 """
 
-_TAIL = """\
+_BYTES = """\
 # --- every task. Numbers without sampling error are compared by value.
 # Files do not grow.
 [[metric]]
 name = "bytes"
 margin = 0
 unit = "relative"
+"""
 
+_TAIL = """\
 # Memory is read from one run and varies by some per cent; it is compared on equal machines only.
 # [[metric]]
 # name = "peak_rss_bytes"
