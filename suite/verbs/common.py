@@ -6,13 +6,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from suite.disk import disk_errors
 from suite.store import TASKS, Store, Stored
 from suite.task import AnyTask
+
+if TYPE_CHECKING:
+    from suite.gate import Gate
 
 RESULTS = Path("results")
 AsJson = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
@@ -70,10 +73,40 @@ def records_json(stored: Sequence[Stored], **more: Any) -> str:
     return json.dumps({"records": records, **more}, indent=1, ensure_ascii=False)
 
 
+class Report(click.Path):
+    """A file to be written in a folder that is there: a missing one is told before any work, and never made."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path.
+
+        Raises:
+            BadParameter: it is a folder, or the folder that it lies in is not there.
+        """
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent} to write {path.name} in; make it first.", param, ctx)
+        return path
+
+
+Junit = click.option("--junit", type=Report(), help="Write the verdicts as JUnit XML.")
+Markdown = click.option("--markdown", type=Report(), help="Write the verdicts as Markdown, for a pull request.")
+
+
 def write(path: Path | None, content: bytes) -> None:
     """Write a report where it is asked for."""
     if path is None:
         return
     with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def write_verdicts(found: Gate, junit: Path | None, markdown: Path | None) -> None:
+    """Write a gate's verdicts in the forms that are asked for."""
+    from suite.reports import junit as xml
+    from suite.reports import markdown as text
+
+    write(junit, xml.junit(found))
+    write(markdown, text.markdown(found).encode())

@@ -10,7 +10,7 @@ import click
 
 from suite.errors import IncomparableError
 from suite.store import Store
-from suite.verbs.common import AsJson, Known, Results, write
+from suite.verbs.common import AsJson, Known, Report, Results, write
 
 
 @click.command(epilog="Example: hallmark compare my-model my-model-int8 -t digits")
@@ -20,7 +20,7 @@ from suite.verbs.common import AsJson, Known, Results, write
 @click.option("-m", "--metric", "metric", multiple=True, help="A metric beside the primary one; several times.")
 @click.option("--all", "every", is_flag=True, help="Every metric of every task.")
 @click.option("--groups", is_flag=True, help="What changed for groups of items, where a task declares them.")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it as Markdown as well.")
+@click.option("--markdown", type=Report(), help="Write it as Markdown as well.")
 @Results
 @AsJson
 @click.pass_obj

@@ -9,11 +9,10 @@ from pathlib import Path
 import click
 
 from suite import submission as submissions
-from suite.disk import disk_errors
 from suite.errors import InputError
 from suite.record import Record
 from suite.store import Store
-from suite.verbs.common import AsJson, Results, records_json, warn
+from suite.verbs.common import AsJson, Report, Results, records_json, warn, write
 
 FORMATS = ("csv", "parquet", "every-eval-ever", "model-index")
 
@@ -22,9 +21,7 @@ FORMATS = ("csv", "parquet", "every-eval-ever", "model-index")
 @click.argument("submission", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="csv", show_default=True)
 @click.option("-t", "--task", "task", multiple=True, help="Only this task; several times for several.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write [default: standard output]."
-)
+@click.option("--out", type=Report(), help="File to write [default: standard output].")
 @click.option("--every", is_flag=True, help="Superseded and limited records too, not only the newest complete ones.")
 @Results
 @AsJson
@@ -66,8 +63,7 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option
     if out is None:
         click.echo(content, nl=False)
         return
-    with disk_errors(out.parent):
-        out.write_bytes(content if isinstance(content, bytes) else content.encode())
+    write(out, content if isinstance(content, bytes) else content.encode())
 
 
 def newest(records: Sequence[Record]) -> list[Record]:

@@ -10,7 +10,7 @@ import click
 
 from suite.errors import InputError
 from suite.store import Store
-from suite.verbs.common import AsJson, Known, Results, write
+from suite.verbs.common import AsJson, Junit, Known, Markdown, Results, write, write_verdicts
 
 _File = click.Path(dir_okay=False, path_type=Path)
 
@@ -19,8 +19,8 @@ _File = click.Path(dir_okay=False, path_type=Path)
 @click.argument("candidate", required=False)
 @click.option("--baseline", help="A submission, a folder of records, or a pinned file [default: the policy's].")
 @click.option("--policy", "policy_path", type=_File, default=Path("gate.toml"), show_default=True)
-@click.option("--junit", type=_File, help="Write the verdicts as JUnit XML.")
-@click.option("--markdown", type=_File, help="Write the verdicts as Markdown, for a pull request.")
+@Junit
+@Markdown
 @click.option("--limited", is_flag=True, help="Let records of limited runs decide (same limit on both sides).")
 @click.option("--init", is_flag=True, help="Write a commented policy from the baseline's own noise, and stop.")
 @Results
@@ -29,8 +29,9 @@ _File = click.Path(dir_okay=False, path_type=Path)
 def gate(known: Known, /, candidate: str | None, init: bool, results: Path, **options: Any) -> None:
     """Judge CANDIDATE's records against a baseline's by a policy: may it ship?
 
-    Each metric is regressed, non-inferior or inconclusive. Exit codes: 0 passed, 1 regressed, 3 inconclusive, 4 not
-    comparable, 2 bad input, 5 broken infrastructure. No model is loaded: `hallmark run` first.
+    Each metric is regressed, non-inferior or inconclusive. Exit codes: 0 passed; 1 a metric regressed; 3 a primary
+    metric is inconclusive; 4 a metric of the policy, primary or not, cannot be compared, and none regressed: what was
+    not looked at has not passed; 2 bad input; 5 broken infrastructure. No model is loaded: `hallmark run` first.
     """
     from suite import policy as policies
     from suite import sides
@@ -53,10 +54,9 @@ def gate(known: Known, /, candidate: str | None, init: bool, results: Path, **op
         known.tasks_of(Store(results)),
         options["limited"],
     )
-    from suite.reports import junit, markdown, terminal
+    from suite.reports import terminal
 
-    write(options["junit"], junit.junit(found))
-    write(options["markdown"], markdown.markdown(found).encode())
+    write_verdicts(found, options["junit"], options["markdown"])
     if options["as_json"]:
         click.echo(json.dumps(found.summary(), indent=1, ensure_ascii=False))
     else:
@@ -73,6 +73,8 @@ def _init(known: Known, path: Path, baseline: str | None, results: Path) -> None
         raise InputError("--init needs the baseline whose noise the margins come from: --baseline NAME")
     if path.exists():
         raise InputError(f"{path} is there already; remove it first, or write elsewhere: --policy FILE")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent} to write {path.name} in; make it first")
     from suite import policy as policies
     from suite import sides
 

@@ -13,7 +13,18 @@ from suite.errors import InputError, UnitError
 from suite.selection import tasks_for
 from suite.store import Store
 from suite.task import AnyTask
-from suite.verbs.common import AsJson, Device, Known, Results, Threads, records_json, warn
+from suite.verbs.common import (
+    AsJson,
+    Device,
+    Junit,
+    Known,
+    Markdown,
+    Results,
+    Threads,
+    records_json,
+    warn,
+    write_verdicts,
+)
 
 if TYPE_CHECKING:
     from suite.early import Early
@@ -60,6 +71,8 @@ _File = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--policy", type=_File, help="With --until-decided: the policy [default: gate.toml].")
 @click.option("--baseline", help="With --until-decided: compared with this [default: the policy's, else the parent].")
+@Junit
+@Markdown
 @Results
 @AsJson
 @click.pass_obj
@@ -78,12 +91,13 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     """Score submissions (folders, or names under submissions/) on tasks, each into one record.
 
     With --until-decided, one submission is scored only as far as `hallmark gate` would need to decide: the verdicts are
-    printed, and the exit codes are the gate's.
+    printed (and written: --junit, --markdown), and the exit codes are the gate's.
     """
     from suite import indexing
     from suite.batch import run_all
     from suite.unit import Options, units
 
+    files = _files(options)
     early = _early(submission, results, options)
     how, store, own = Options(**options), Store(results), _own(known, data)
     tasks = known.tasks_of(store, own)
@@ -101,6 +115,8 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     say = (lambda line: None) if as_json else click.echo
     stored, failures = run_all(work, store, tasks, say, lambda line: click.echo(f"hallmark: {line}", err=True))
     gate = early.gate(work, stored) if early and not failures else None
+    if gate:
+        write_verdicts(gate, *files)
     if as_json:
         click.echo(records_json(stored, failures=failures, **({"gate": gate.summary()} if gate else {})))
     elif gate:
@@ -109,6 +125,14 @@ def run(  # noqa: PLR0913 - a declaration, always by keyword
     code = UnitError.exit_code if failures else gate.exit_code if gate else 0
     if code:
         raise click.exceptions.Exit(code)
+
+
+def _files(options: dict[str, Any]) -> tuple[Path | None, Path | None]:
+    """Where the verdicts go; takes these options out of the others."""
+    files = options.pop("junit"), options.pop("markdown")
+    if any(files) and not options["until_decided"]:
+        raise InputError("--junit and --markdown hold verdicts: they belong to --until-decided, or to hallmark gate")
+    return files
 
 
 def _show(gate: Gate) -> None:

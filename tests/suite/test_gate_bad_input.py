@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,30 @@ def test_one_cluster_has_no_interval_and_decides_nothing(tmp_path: Path, hallmar
 
 def test_nothing_is_written_where_input_is_bad(tmp_path: Path, hallmark: Callable[..., Ran]) -> None:
     both(tmp_path)
+    (tmp_path / "out").mkdir()
     assert hallmark("gate", "nobody", "--junit", "out/gate.xml").code == 2
     assert hallmark("compare", "old", "nobody", "--markdown", "out/pair.md").code == 2
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+    one_line(hallmark("compare", "old", "new", "--markdown", "no/pair.md"), 2, "no folder no")
+    one_line(hallmark("export", "--out", "no/all.csv"), 2, "no folder no")
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_secondary_metric_that_cannot_be_compared_has_not_passed(
+    tmp_path: Path, hallmark: Callable[..., Ran]
+) -> None:
+    """Documented: exit code 4 for any metric of the policy; a regression is worse, an open primary is not."""
+    text = POLICY.format(alpha="") + '[[metric]]\nname = "peak_rss_bytes"\nmargin = 0.1\nunit = "relative"\n'
+    (tmp_path / "gate.toml").write_text(text)
+    memory = {"peak_rss_bytes": 1e6}
+    put(tmp_path / "results", "old", rows(N), readings=memory)
+    for lost, code in ((0, 4), (200, 1), (14, 4)):
+        shutil.rmtree(tmp_path / "results" / "new", ignore_errors=True)
+        put(tmp_path / "results", "new", rows(N, lost), readings=memory, machine={**FIXTURE["machine"], "id": "other"})
+        ran = hallmark("gate", "new")
+        assert ran.code == code
+        assert "NO COMPARISON: incomparable (peak_rss_bytes" in ran.out or code == 1
+    assert "primary or not" in " ".join(hallmark("gate", "--help").out.split())
 
 
 def test_reports_hold_null_and_never_nan(tmp_path: Path, hallmark: Callable[..., Ran]) -> None:

@@ -134,6 +134,7 @@ def test_margins_relative_and_in_standard_errors(tmp_path: Path, gate: Callable[
 
 def test_reports_say_the_same(tmp_path: Path, gate: Callable[..., Ran]) -> None:
     extra = MORE.format(name="bytes", margin=0, unit="relative")
+    (tmp_path / "out").mkdir()
     ran = gate(60, 2, "--junit", "out/gate.xml", "--markdown", "out/gate.md", extra=extra)
     assert ran.code == 1
     root = ET.parse(tmp_path / "out" / "gate.xml").getroot()
@@ -151,9 +152,17 @@ def test_reports_say_the_same(tmp_path: Path, gate: Callable[..., Ran]) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_infrastructure(tmp_path: Path, gate: Callable[..., Ran]) -> None:
+    one_line(gate(0, 1, "--junit", "/dev/full"), 5, "cannot write")
+
+
+@pytest.mark.parametrize("option", ["--junit", "--markdown"])
+def test_a_report_goes_into_a_folder_that_is_there(tmp_path: Path, gate: Callable[..., Ran], option: str) -> None:
+    """Told before anything is judged: also where the candidate is unknown. Nothing is made."""
     (tmp_path / "file").write_text("")
-    ran = gate(0, 1, "--junit", "file/gate.xml")
-    one_line(ran, 5, "cannot write")
+    one_line(gate(0, 1, option, "out/gate.xml"), 2, option, "no folder out", "gate.xml")
+    one_line(gate(0, 1, option, "file/gate.xml"), 2, "no folder file")
+    one_line(gate(0, 1, option, "results"), 2, "is a directory")
+    assert not (tmp_path / "out").exists()
 
 
 def test_baselines_are_names_folders_and_files(tmp_path: Path, gate: Callable[..., Ran]) -> None:
@@ -187,13 +196,45 @@ def test_init_writes_a_policy_that_works(
 
 
 @pytest.mark.parametrize(
+    ("n", "right", "clusters", "words"),
+    [
+        (12, 10, 12, ("12 items: with fewer than 20 the gate decides nothing",)),
+        (60, 50, 60, ("lets pass a loss of", "more than a sensible 2%")),
+        (5000, 4500, 4, ("4 clusters say little",)),
+        (5000, 4500, 5000, ()),
+    ],
+)
+def test_init_marks_margins_that_the_noise_cannot_justify(
+    tmp_path: Path, hallmark: Callable[..., Ran], n: int, right: int, clusters: int, words: tuple[str, ...]
+) -> None:
+    said, labels = answers(n, right)
+    rows = [{**row, "cluster": f"c{i % clusters:05d}"} for i, row in enumerate(digits_columns(said, labels))]
+    put(tmp_path / "results", "old", rows)
+    assert hallmark("gate", "--init", "--baseline", "old").code == 0
+    text = (tmp_path / "gate.toml").read_text()
+    tomllib.loads(text)
+    accuracy = text[text.index("# accuracy") : text.index("[[metric]]")]
+    for word in words:
+        assert word in accuracy
+    assert ("CAREFUL" in accuracy) == bool(words)
+    one_line(hallmark("gate", "--init", "--baseline", "old", "--policy", "no/gate.toml"), 2, "no folder no")
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", ("schema_version",)),
         ("schema_version = 1\nmetrics = 1", ("did you mean 'metric'",)),
         (POLICY.format(margin=0.01).replace('unit = "absolute"\n', ""), ("accuracy", "has no unit", "relative")),
-        (POLICY.format(margin=-1), ("margin = -1",)),
-        (POLICY.format(margin=0.01).replace('"absolute"', '"percent"'), ("unit", "percent")),
+        (POLICY.format(margin=-1), ("accuracy", "margin = -1", "want at least 0")),
+        (POLICY.format(margin=0.01).replace("0.01", '"little"'), ('margin = "little": want a number',)),
+        (POLICY.format(margin=0.01).replace("0.01", "inf"), ("margin", "want a finite number")),
+        (POLICY.format(margin=0.01).replace("true", '"perhaps"'), ('primary = "perhaps": want true or false',)),
+        (POLICY.format(margin=0.01).replace('"old"', "3"), ("baseline = 3: want text in quotes",)),
+        (POLICY.format(margin=0.01).replace("[[metric]]", "[metric]"), ("metric", "want a list")),
+        ("schema_version = 1\nmetric = []", ("metric", "want at least 1")),
+        ("schema_version = 1\nmetric = [3]", ("metric 1", "want a table")),
+        (POLICY.format(margin=0.01).replace('"absolute"', '"percent"'), ("unit", "percent", "want 'absolute', 'rel")),
         (POLICY.format(margin=0.01).replace('"accuracy"', '"acuracy"'), ("did you mean 'accuracy'",)),
         (POLICY.format(margin=0.01).replace('"digits"', '"digit"'), ("did you mean 'digits'",)),
         (POLICY.format(margin=0.01).replace("primary = true", ""), ("none is primary",)),
@@ -203,7 +244,7 @@ def test_init_writes_a_policy_that_works(
             ("two primary",),
         ),
         (POLICY.format(margin=0.01) + MORE.format(name="parameters", margin=0, unit="relative"), ("parameters",)),
-        ("schema_version = 2", ("schema_version",)),
+        ("schema_version = 2", ("schema_version = 2: want 1",)),
         ("=", ("not valid TOML",)),
         (
             POLICY.format(margin=0.01).replace("digits", "generated-text").replace("accuracy", "nll"),
@@ -217,7 +258,9 @@ def test_a_bad_policy_is_one_line(
     put(tmp_path / "results", "old", spoilt(800, 0), readings={"parameters": 3.0})
     put(tmp_path / "results", "new", spoilt(800, 1), readings={"parameters": 3.0})
     (tmp_path / "gate.toml").write_text(text)
-    one_line(hallmark("gate", "new"), 2, *words)
+    ran = hallmark("gate", "new")
+    one_line(ran, 2, *words)
+    assert "Input should" not in ran.err
 
 
 def test_other_bad_input_is_one_line(tmp_path: Path, hallmark: Callable[..., Ran], gate: Callable[..., Ran]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -130,6 +132,18 @@ def test_a_bad_child_is_stopped_early_and_fails(run: Callable[..., Ran], hallmar
     assert f"limit None against {used}" in ran.out
 
 
+def test_the_reports_are_those_of_the_gate(
+    tmp_path: Path, run: Callable[..., Ran], hallmark: Callable[..., Ran]
+) -> None:
+    one_line(run("bad", "--junit", "out/gate.xml", spoilt=0.3), 2, "no folder out")
+    assert not Path("results/bad").exists()  # nothing has been scored
+    ran = run("bad", "--junit", "gate.xml", "--markdown", "gate.md", spoilt=0.3)
+    assert ran.code == 1
+    assert ET.parse(tmp_path / "gate.xml").getroot().get("failures") == "1"
+    assert "Hallmark gate: FAIL: regressed" in (tmp_path / "gate.md").read_text()
+    one_line(hallmark("run", "subs/bad", "--junit", "gate.xml"), 2, "--until-decided")
+
+
 def test_an_equal_child_passes_with_part_of_the_items(run: Callable[..., Ran]) -> None:
     ran = run("good", "--json")
     assert ran.code == 0, ran
@@ -147,6 +161,8 @@ def test_what_nobody_can_tell_takes_all_items(run: Callable[..., Ran], hallmark:
     ran = run("close", spoilt=0.05, margin=0.045)
     assert ran.code == 3, ran
     assert "UNDECIDED" in ran.out
+    (wanted,) = re.findall(r"at all 1,200 items; n = ([\d,]+) would decide", " ".join(ran.out.split()))
+    assert int(wanted.replace(",", "")) > N
     assert record_of("close")["limit"] is None
     assert "1200 of 1200" in " ".join(record_of("close")["provenance"]["notes"])
     assert hallmark("gate", "subs/close", "--baseline", "parent").code == 3
