@@ -25,6 +25,7 @@ from suite.store import TASKS, Store, Stored, folder_name, load
 if TYPE_CHECKING:
     import pyarrow as pa
 
+UNKNOWN = "unknown"  # the machine of imported records that name none
 COMPARABLE = ["task", "task_version", "protocol", "data_sha256"]
 RUNTIME = ["format", "machine", "device", "threads"]
 REPEATED = (
@@ -152,7 +153,7 @@ def _machines(rows: pd.DataFrame) -> pd.Series:
     gpu = ", " + rows["gpu"].astype("str")
     said = rows["cpu"].astype("str") + ", " + rows["cores"].astype("str") + " cores"
     said += gpu.where(rows["gpu"].notna(), "") + " (" + rows["machine"].astype("str") + ")"
-    return said.where(rows["cores"].fillna(0) > 0, "unknown").astype("category")
+    return said.where(rows["cores"].fillna(0) > 0, UNKNOWN).astype("category")
 
 
 def _weighed(rows: pd.DataFrame, figures: pa.Table) -> pd.DataFrame:

@@ -156,6 +156,8 @@ def _marks(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
 
 def _colour(frame: pd.DataFrame) -> alt.Color:
     families = sorted(set(frame["family"].unique()) - {OTHER})
+    if not families:  # a legend of "other" alone would say nothing
+        return alt.Color("family:N", legend=None).scale(domain=[OTHER], range=[PALETTE[0]])
     colours = [PALETTE[i % len(PALETTE)] for i in range(len(families))]
     if OTHER in set(frame["family"]):
         families, colours = [*families, OTHER], [*colours, GREY]

@@ -54,7 +54,7 @@ def describe(rows: pd.DataFrame, metric: str, chance: float | None) -> str:
 
 
 def chart(found: pd.DataFrame, title: str, axis: str, chance: float | None) -> alt.LayerChart | alt.FacetChart:
-    """A stacked histogram; the dashed line is the chance level."""
+    """A stacked histogram; the dashed line is the chance level, where it is not far from all models."""
     names = [who for who in (PARENT, CHILD) if found.loc[found["who"] == who, "models"].sum()]
     colour: Any = alt.Color("who:N", sort=names, title=None, legend=alt.Legend(orient="bottom"))
     bars = alt.Chart(found[found["models"] > 0]).mark_bar(binSpacing=1)
@@ -68,7 +68,8 @@ def chart(found: pd.DataFrame, title: str, axis: str, chance: float | None) -> a
             tooltip=tooltip,
         )
     ]
-    if chance is not None:
+    low, high = float(found["low"].min()), float(found["high"].max())
+    if chance is not None and low - (high - low) <= chance <= high + (high - low):  # else the bars would be lines
         at = pd.DataFrame({"low": [chance]})
         layers.append(alt.Chart(at).mark_rule(color=GREY, strokeDash=[4, 4], strokeWidth=2).encode(x="low:Q"))
     return alt.layer(*layers).properties(title=title, height=HEIGHT)

@@ -46,13 +46,15 @@ def placed(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.reset_index(drop=True)
     found = []
-    for _, where in rows.groupby(SAME, observed=True, sort=False).indices.items():
-        part = rows.iloc[where][[*NEEDED]].assign(row=where).drop_duplicates("submission", keep="last")
+    groups = rows.groupby(SAME, observed=True, sort=False)
+    needed = rows[[*NEEDED]]
+    for where in groups.indices.values():
+        part = needed.iloc[where].assign(row=where).drop_duplicates("submission", keep="last")
         ranks = _from_resamples(part, known)
         found.append(_from_intervals(part) if ranks is None else ranks)
     names = ["row", *COLUMNS]
     ranks = pd.concat(found) if found else pd.DataFrame(columns=names)
-    keys = rows[[*SAME, "submission"]].astype("str")  # rows of other machines share the rank of the newest
+    keys = rows[["submission"]].assign(group=groups.ngroup())  # rows of other machines share the rank of the newest
     ranks = keys.iloc[ranks["row"].to_numpy(dtype=np.int64)].assign(**{name: ranks[name].array for name in COLUMNS})
     rows[[*COLUMNS]] = keys.merge(ranks, how="left", on=list(keys))[[*COLUMNS]]
     return rows.astype({"rank_low": "Int64", "rank_high": "Int64", "tie": "str", "rank_by": "category"})

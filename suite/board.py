@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -20,7 +21,9 @@ from suite.task import AnyTask
 RESULTS_VARIABLE = "HALLMARK_RESULTS"
 UPLOAD_MB = 500
 HERE = "127.0.0.1"
-PATIENCE_S = 5.0
+ANYWHERE = "0.0.0.0"
+PATIENCE_S, LOOK_EVERY_S, FIRST_PAGE_S = 5.0, 0.2, 60.0
+FIRST_PAGE = "/_stcore/script-health-check"
 
 
 def serve(
@@ -61,11 +64,12 @@ def serve(
         "server.address": host,
         "server.headless": "true",
         "browser.gatherUsageStats": "false",
+        "server.scriptHealthCheckEnabled": "true",  # for the first visit, see below
         "server.fileWatcherType": "none",  # the pages are installed, not being written
     }
     options["server.maxUploadSize"] = upload_mb
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    with _indexed(store, tasks):
+    with _beside(lambda end: _index(store, tasks, end), lambda end: _first_visit(host, port, end)):
         code = _run(
             [sys.executable, "-m", "streamlit", "run", str(app), *arguments],
             {**os.environ, RESULTS_VARIABLE: str(store.root.resolve())},
@@ -75,25 +79,46 @@ def serve(
 
 
 @contextmanager
-def _indexed(store: Store, tasks: Mapping[str, AnyTask]) -> Iterator[None]:
-    """Index beside the block; what is not finished when it ends goes on the next time."""
+def _beside(*work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Do some work beside the block; it is given an event that is set when the block has ended."""
     end = threading.Event()
-
-    def work() -> None:
-        try:
-            indexing.everything(store, tasks, _complain, end.is_set)
-        except indexing.StopIndexingError:
-            pass
-        except HallmarkError as error:  # a full disk: the board shows what the index held before
-            _complain(str(error))
-
-    beside = threading.Thread(target=work, daemon=True, name="indexing")
-    beside.start()
+    threads = [threading.Thread(target=one, args=(end,), daemon=True) for one in work]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         end.set()
-        beside.join(PATIENCE_S)
+        for thread in threads:
+            thread.join(PATIENCE_S)
+
+
+def _index(store: Store, tasks: Mapping[str, AnyTask], end: threading.Event) -> None:
+    """Bring the index up to date; what is not finished at the end goes on the next time."""
+    try:
+        indexing.everything(store, tasks, _complain, end.is_set)
+    except indexing.StopIndexingError:
+        pass
+    except HallmarkError as error:  # a full disk: the board shows what the index held before
+        _complain(str(error))
+
+
+def _first_visit(host: str, port: int, end: threading.Event) -> None:
+    """Have the first page made once the server is up, so that its first visitor does not wait for large packages."""
+    where = HERE if host == ANYWHERE else host
+    while not end.wait(LOOK_EVERY_S):
+        link = http.client.HTTPConnection(where, port, timeout=FIRST_PAGE_S)
+        try:
+            link.request("GET", FIRST_PAGE)
+            link.getresponse().read()
+        except (TimeoutError, http.client.HTTPException):  # nobody but the first visitor misses it
+            return
+        except OSError:  # not up yet
+            continue
+        else:
+            return
+        finally:
+            link.close()
 
 
 def _complain(line: str) -> None:

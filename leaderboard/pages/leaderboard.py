@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from leaderboard import address, data, filters, grid, matrix, table, text, theme
-from leaderboard.board import Board
+from leaderboard.board import UNKNOWN, Board
 from leaderboard.columns import COLUMNS, DEFAULT, NUMBERS
 
 NAME = "leaderboard"
@@ -113,8 +113,9 @@ def _page_number(rows: pd.DataFrame) -> int:
 
 
 def _summary(board: Board, rows: pd.DataFrame, part: pd.DataFrame, number: int) -> None:
-    counts = {"model": "submission", "task": "task", "machine": "machine"}
-    said = ", ".join(text.count(rows[column].nunique(), noun) for noun, column in counts.items())
+    machines = rows.loc[rows["machine_label"] != UNKNOWN, "machine"].nunique()
+    counts = {"model": rows["submission"].nunique(), "task": rows["task"].nunique(), "machine": machines}
+    said = ", ".join(text.count(n, noun) for noun, n in counts.items() if n)
     first = (number - 1) * table.PAGE_ROWS + 1
     whole = len(part) == len(rows)
     said += "" if whole else f"; showing rows {first:,} to {first + len(part) - 1:,} of {len(rows):,}"

@@ -11,7 +11,7 @@ from board_records import TEMPLATE, measurement
 from page_records import PLAIN, rows
 from sklearn.calibration import calibration_curve
 
-from leaderboard import brackets, costs, forest, lineage, provenance, reliability, risk, roofline, worst
+from leaderboard import brackets, costs, distribution, forest, lineage, provenance, reliability, risk, roofline, worst
 from suite import outcomes
 from suite.metrics.calibration import ECE_15
 from suite.metrics.selective import risk_coverage
@@ -155,6 +155,14 @@ def test_the_forest_says_what_it_draws() -> None:
     assert forest.describe(drawn.assign(value=np.nan)) == "No value to draw."
     spec = forest.forest(drawn, "it", "x", 0.0).to_dict()
     assert len(spec["layer"]) == 3
+
+
+def test_a_far_chance_level_does_not_squeeze_the_bars() -> None:
+    rows = pd.DataFrame({"value": [0.94, 0.96, 0.98], "low": 0.9, "parent": [None, "a", "a"]})
+    found = distribution.bins(rows)
+    assert len(distribution.chart(found, "it", "accuracy", 0.93).to_dict()["layer"]) == 2
+    assert len(distribution.chart(found, "it", "accuracy", 0.1).to_dict()["layer"]) == 1
+    assert "above chance (0.1): 3" in distribution.describe(rows, "accuracy", 0.1)
 
 
 def test_the_command_quotes_what_a_shell_would_read(tmp_path: Path) -> None:
