@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite import resample, stats
+from suite import draws, resample, stats
 from suite.metrics.base import ratio
 from suite.metrics.calibration import expected_gap, top_bins
 
@@ -78,3 +78,46 @@ def test_counts_that_are_kept_give_the_same_bits() -> None:
     assert not np.array_equal(values(2), first)
     assert not np.array_equal(values(1, 299), first)
     assert np.array_equal(values(1), first)
+
+
+def test_neither_the_number_of_threads_nor_the_size_of_blocks_changes_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many threads and small blocks draw the same stream, and everybody's values come back in its order."""
+    terms = np.random.default_rng(1).random((50, 2))
+    monkeypatch.setattr(draws, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(resample, "_BLOCK_COUNTS", 50 * 700)
+    found = []
+    for workers in (1, 8):
+        monkeypatch.setattr(resample, "_WORKERS", workers)
+        monkeypatch.setattr(resample.os, "cpu_count", lambda: 8)
+        one = resample.Sums(ratio, terms, n_clusters=50)
+        resample.resample([one], 50, seed=4)
+        found.append(one.resampled[:, 0])
+    assert np.array_equal(*found)
+    assert found[0] == pytest.approx(ratio(stats.resampled_sums(terms, 4)), rel=1e-12)
+
+
+def test_what_goes_wrong_in_a_thread_is_raised_and_ends_the_others() -> None:
+    asked: list[int] = []
+
+    def broken(sums_RK: Any) -> Any:
+        asked.append(len(sums_RK))
+        raise RuntimeError("no such finish")
+
+    one = resample.Sums(broken, np.ones((1000, 2)), n_clusters=1000)
+    with pytest.raises(RuntimeError, match="no such finish"):
+        resample.resample([one], 1000, seed=0)
+    assert len(asked) <= 4  # of five blocks, one a thread at most
+
+
+def test_equal_terms_are_summed_once_and_given_to_all() -> None:
+    """Three means share their count, and two of them their sum."""
+    rng = np.random.default_rng(2)
+    a, b = rng.random(40), rng.random(40)
+    cluster_N, codes_N2 = np.arange(40), np.stack([np.arange(40) % 2, np.full(40, 2)], axis=1)
+    terms = [np.stack([values, np.ones(40)], axis=1) for values in (a, b, a)]
+    asked = [resample.of_groups(one, ratio, cluster_N, codes_N2) for one in terms]
+    resample.resample(asked, 40, seed=1)
+    assert np.array_equal(asked[0].resampled, asked[2].resampled)
+    for one, terms_NK in zip(asked, terms, strict=True):
+        inside = terms_NK * (codes_N2[:, :1] == 1)
+        assert one.resampled[:, 1] == pytest.approx(ratio(stats.resampled_sums(inside, 1)), rel=1e-12)

@@ -334,6 +334,15 @@ def test_gaps_of_permutations_are_those_of_the_metric_on_the_dealt_groups(metric
         assert gap == pytest.approx(abs(values[0] - values[1]), abs=1e-12)
 
 
+def test_permutations_that_threads_share_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    c = {**people(400), "cluster": np.arange(400)}
+    codes_N2 = codes.Grouping("sex").coded(c)
+    alone = chance.permuted(calibration.ECE_15, c, codes_N2, 0.0, chance.Deals()).gaps_P
+    monkeypatch.setattr(chance, "_BATCH", 800)  # two labels a deal at a time, and sums by two threads
+    shared = chance.permuted(calibration.ECE_15, c, codes_N2, 0.0, chance.Deals()).gaps_P
+    assert np.array_equal(alone, shared)
+
+
 def test_labels_that_differ_within_clusters_stay_in_them() -> None:
     """Every cluster has one item of each group and b is always the worse one: no deal within pairs gives as much."""
     rng = np.random.default_rng(0)
