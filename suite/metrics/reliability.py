@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import Undefined
+from suite.metrics import smooth
 from suite.metrics.base import Columns, Metric, ratio
 from suite.metrics.calibration import BINS, ECE_15, bin_of, top_label
 from suite.metrics.counted import ByCounts, Counts, OfCounts, Thresholds, by_repeating
@@ -203,6 +204,10 @@ def _smooth(columns: Columns) -> float:
     return smooth_gap(*_top(columns))
 
 
+def _smooth_by_counts(columns: Columns) -> OfCounts:
+    return smooth.by_counts(*_top(columns))
+
+
 def _surplus(columns: Columns) -> Floats:
     confidence, correct = _top(columns)
     return np.stack([confidence - correct, np.ones_like(confidence)], axis=1)
@@ -226,7 +231,7 @@ ECE_CLASSWISE = replace(
 SMECE = replace(
     ECE_EQUALMASS,
     name="smece",
-    whole=_smooth,
+    whole=ByCounts(_smooth, _smooth_by_counts),
     reference="kernel-smoothed calibration error of the top label (Blasiok & Nakkiran 2023); relplot.smECE",
 )
 OVERCONFIDENCE = Metric(

@@ -13,7 +13,7 @@ from metric_samples import labelled, multiclass, paired
 
 from suite import compare, measure
 from suite.errors import Undefined
-from suite.metrics import calibration, classification, noise, reliability
+from suite.metrics import calibration, classification, noise, reliability, smooth
 from suite.metrics.base import Columns
 
 BINNED = (calibration.ECE_15, reliability.ECE_BINMEAN, reliability.MCE)
@@ -316,9 +316,51 @@ def test_smooth_ece_where_its_package_is_installed() -> None:
     assert reliability.SMECE(good) == pytest.approx(smoothed(confidence, correct), rel=0.02)
 
 
+RESAMPLED = [(50, 0.0), (300, 0.1), (2000, 0.0), (400, 0.4), (5000, -0.3)]  # items, and how much oftener they are right
+
+
+def drawn(n: int, surplus: float) -> tuple[Any, Any, Any]:
+    """Confidences, whether each is right, and how often each counts."""
+    rng = np.random.default_rng(n)
+    confidence = rng.uniform(0.5, 1, n)
+    correct = rng.random(n) < np.clip(confidence + surplus, 0, 1)
+    return confidence, correct, np.bincount(rng.integers(0, n, n), minlength=n)
+
+
+@pytest.mark.parametrize(("n", "surplus"), RESAMPLED)
+def test_smooth_ece_by_counts_is_that_of_repeated_rows(n: int, surplus: float) -> None:
+    """And of three copies, but for the 1e-4 that relplot adds to the n items' density; and near its definition."""
+    confidence, correct, counts = drawn(n, surplus)
+    rows = np.repeat(np.arange(n), counts)
+    found = smooth.by_counts(confidence, correct)(counts)
+    alone = smooth.by_counts(confidence[rows], correct[rows])(np.ones(len(rows), dtype=np.int64))
+    assert found == pytest.approx(alone, rel=1e-9)
+    assert found == pytest.approx(smooth.by_counts(confidence, correct)(3 * counts), rel=1e-4 / n)
+    if n < 2000:
+        assert found == pytest.approx(smoothed(confidence[rows], correct[rows]), rel=0.03)
+
+
+@pytest.mark.parametrize(("n", "surplus"), RESAMPLED)
+def test_smooth_ece_by_counts_is_relplots(n: int, surplus: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        relplot = pytest.importorskip("relplot")
+    confidence, correct, counts = drawn(n, surplus)
+    rows = np.repeat(np.arange(n), counts)
+    theirs = relplot.smECE(confidence[rows], correct[rows].astype(np.float64))
+    assert smooth.by_counts(confidence, correct)(counts) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_smooth_ece_of_one_confidence_is_its_gap() -> None:
+    """0.9 that is right in half of the cases: 0.4, whatever the width of the kernel, which the ends only reflect."""
+    counts = np.repeat([1, 2], 200)
+    value = smooth.by_counts(np.full(400, 0.9), np.arange(400) % 2 == 0)(counts)
+    assert value == pytest.approx(0.4, abs=0.001)
+
+
 def smoothed(confidence: Any, correct: Any) -> float:
     """smECE by its definition: the residuals under a reflected Gaussian whose width is the value itself."""
-    grid = np.linspace(0, 1, 2001)
+    grid = np.linspace(0, 1, 501)
 
     def at(width: float) -> float:
         centres = np.concatenate([confidence, -confidence, 2 - confidence])
