@@ -85,6 +85,8 @@ def with_attacks(own: OwnClassification, description: Description) -> AnyTask:
         raise InputError(
             f"{where}: attacks need images, or arrays of images; a table's features have no range to stay in"
         )
+    if description.by_group:
+        raise InputError(f"{where}: under attack the accuracy alone is taken by group; leave out by_group")
     if description.corruptions or description.variants is not None or description.novelty is not None:
         raise InputError(
             f"{where}: attacks go with neither corruptions, variants nor novelty; describe these in another TOML"

@@ -95,6 +95,7 @@ def test_what_cannot_be_attacked_is_refused_in_one_line(
         (HEAD + 'attacks = ["pgd"]\nattack_steps = 1', ("attack_steps", "3")),
         (HEAD + 'attacks = ["pgd"]\ncorruptions = ["contrast"]', ("neither corruptions",)),
         (HEAD + 'attacks = ["pgd"]\nvariants = "site"', ("neither corruptions",)),
+        (HEAD + 'attacks = ["pgd"]\nby_group = ["brier"]', ("leave out by_group",)),
         (table + 'attacks = ["pgd"]', ("attacks need images",)),
     ):
         (tmp_path / "d.toml").write_text(text)
