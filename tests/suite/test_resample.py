@@ -80,7 +80,7 @@ def test_counts_that_are_kept_give_the_same_bits() -> None:
     assert np.array_equal(values(1), first)
 
 
-def test_neither_the_number_of_threads_nor_the_size_of_blocks_changes_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many threads and small blocks draw the same stream, and everybody's values come back in its order."""
     terms = np.random.default_rng(1).random((50, 2))
     monkeypatch.setattr(draws, "_KEPT_BYTES", 0)
