@@ -24,7 +24,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric
 from suite.metrics.calibration import top_label
 from suite.metrics.counted import ByCounts, Counts, OfCounts, OfSteps, Thresholds, of_steps
@@ -124,36 +123,3 @@ COVERAGE_95 = replace(
     reference="largest coverage at which 95 % of the accepted items are right; 0 where no threshold gives that",
 )
 SELECTIVE = (AURC, E_AURC, AUGRC, COVERAGE_95)
-
-
-def of_class(metric: Metric, index: int, name: str, by: str = "class") -> Metric:
-    """The metric on the items of one class alone: ``coverage_95acc[class=cat]``.
-
-    Args:
-        metric: one of top labels, with columns ``probs`` and ``label``.
-        index: of the class among the probabilities.
-        name: of the class.
-        by: ``class``, the items whose label it is, or ``predicted``, those whose largest probability it has: what a
-            user of the model can see.
-    """
-    if metric.whole is None or by not in ("class", "predicted"):
-        raise ValueError(f"want a metric of selective prediction, by class or predicted, not {metric.name} by {by}")
-    inner = metric.whole
-
-    def inside(columns: Columns) -> Columns:
-        mine = columns["label"] == index if by == "class" else columns["probs"].argmax(axis=1) == index
-        return {name: values[mine] for name, values in columns.items()}
-
-    def whole(columns: Columns) -> float:
-        mine = inside(columns)
-        if not len(mine["label"]):
-            raise Undefined(f"no item {'of' if by == 'class' else 'is taken for'} class {name}")
-        return inner(mine)
-
-    return replace(
-        metric,
-        name=f"{metric.name}[{by}={name}]",
-        whole=whole,
-        prepare=inside if by == "class" else None,  # what is predicted differs between two models to be compared
-        undefined=f"no item of class {name}",
-    )

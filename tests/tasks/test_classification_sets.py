@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.errors import AbsentDataError, InputError
+from suite.errors import AbsentDataError, InputError, Undefined
 from suite.metrics import METRICS, noise, reliability, selective
 from suite.metrics.base import Columns
 from suite.metrics.calibration import ECE_15
@@ -39,6 +39,16 @@ def test_the_top_label_alone_gives_the_same_numbers(metric: Any) -> None:
     assert narrow({name: c[name] for name in narrow.needs}) == metric(wide)
     rows = np.random.default_rng(1).integers(0, 300, 300)
     assert narrow.of_rows(c, rows) == pytest.approx(metric.of_rows(wide, rows), rel=1e-12)
+
+
+def test_coverage_of_one_class_is_that_of_its_items() -> None:
+    c = answered()
+    mine = next(m for m in classification_metrics(Measured(tuple("abcdef"))) if m.name == "coverage_95acc[class=c]")
+    inside = c["label"] == 2
+    assert mine(c) == selective.coverage_at(c["confidence"][inside], c["correct"][inside].astype(bool))
+    assert mine.observations(c) == inside.sum()
+    with pytest.raises(Undefined, match="no item of class c"):
+        mine({name: values[~inside] for name, values in c.items()})
 
 
 @pytest.mark.parametrize("metric", CLASSES, ids=lambda m: m.name)

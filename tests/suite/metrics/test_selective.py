@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from metric_samples import labelled, multiclass
 
-from suite import compare, measure
-from suite.errors import Undefined
+from suite import compare
 from suite.metrics import selective
 
 CONFIDENCE = np.array([0.9, 0.8, 0.7, 0.6])
@@ -82,20 +81,3 @@ def test_order_of_rows_and_paired_change(metric: Any) -> None:
     assert change.low is not None
     assert change.high is not None
     assert change.low <= change.value <= change.high
-
-
-def test_of_one_class_by_label_and_by_prediction() -> None:
-    c = multiclass(300)
-    by_label, by_prediction = (selective.of_class(selective.AURC, 2, "cat", by) for by in ("class", "predicted"))
-    assert (by_label.name, by_prediction.name) == ("aurc[class=cat]", "aurc[predicted=cat]")
-    for metric, inside in ((by_label, c["label"] == 2), (by_prediction, c["probs"].argmax(axis=1) == 2)):
-        assert metric(c) == selective.aurc(c["probs"].max(axis=1)[inside], c["correct"][inside].astype(bool))
-    (m,) = measure.scores([by_label], c, seed=0)
-    assert m.n == (c["label"] == 2).sum()
-    assert m.low is not None
-    never = labelled(np.array([[0.6, 0.3, 0.1]] * 3), np.array([0, 1, 1]))
-    for metric in (by_label, by_prediction):
-        with pytest.raises(Undefined):
-            metric(never)
-    with pytest.raises(ValueError, match="predicted"):
-        selective.of_class(selective.AURC, 0, "cat", "label")
