@@ -66,18 +66,21 @@ LIMITS = (
 KEYS = ("q", "kind", "since", *(c.key for c in (*FIRST, *MORE)), *(limit.key for limit in LIMITS))
 
 
-def filtered(rows: pd.DataFrame, page: str, prefix: str = "") -> pd.DataFrame:
+def filtered(
+    rows: pd.DataFrame, page: str, prefix: str = "", more: Mapping[str, address.Rule] | None = None
+) -> pd.DataFrame:
     """Show the widgets and give the rows that pass, in the board's order. Every filter is in the URL.
 
     Args:
         rows: of the board.
         page: short name of the page that shows them.
         prefix: of the parameters' names; every page has its own, see `leaderboard.data`.
+        more: rules of the page's other parameters, so that all that breaks one is told together.
     """
     kinds = [kind for kind in KINDS if kind in set(rows["kind"].unique())]
     options = {choice: _options(choice, rows) for choice in (*FIRST, *MORE)}
     rules = {f"{prefix}since": address.DAY, **{prefix + limit.key: address.AMOUNT for limit in LIMITS}}
-    address.check(rules)
+    address.check({**rules, **(more or {})})
     data.say_unknown("kind", data.parameters(f"{prefix}kind"), kinds)
     for choice, known in options.items():
         data.say_unknown(choice.label.lower(), data.parameters(prefix + choice.key), known)

@@ -15,6 +15,7 @@ from leaderboard.columns import COLUMNS, DEFAULT, NUMBERS
 NAME = "leaderboard"
 SORTS = (table.FAMILY, "submission", "task", "rank", *NUMBERS, "date")
 VIEWS = ("Results", "Models by tasks")
+RULES = {"view": address.one_of(VIEWS), "ascending": address.SWITCH, "page": address.NUMBER}
 ROWS_SEEN, ROW_PIXELS = 25, 35
 
 
@@ -28,13 +29,12 @@ def main() -> None:
     if board.rows.empty:
         theme.nothing(board)
         return
-    rows = filters.filtered(board.rows, NAME)
+    known = address.Rule(board.parents.__contains__, "a model of this board")
+    rows = filters.filtered(board.rows, NAME, more={**RULES, "selected": known})
     if rows.empty:
         st.info("No record passes these filters. Take one of them away.")
         return
     _uncompared(board, rows)
-    address.check({"view": address.one_of(VIEWS), "ascending": address.SWITCH})
-    data.say_unknown("model", data.parameters("selected"), board.parents)
     offered = [name for name in COLUMNS if name in board.present or name in DEFAULT]
     sorts = [name for name in SORTS if name in offered or name == table.FAMILY]
     data.say_unknown("column", data.parameters("columns"), [COLUMNS[name].label for name in offered])
@@ -103,7 +103,6 @@ def _choices(offered: list[str], sorts: list[str]) -> tuple[list[str], str, bool
 def _page_number(rows: pd.DataFrame) -> int:
     """Which page is shown; the state of the widget below the table stands for it."""
     count = table.pages(rows)
-    address.check({"page": address.NUMBER})
     if count == 1:
         return 1
     asked = next((int(one) for one in data.parameters("page") if address.NUMBER.holds(one)), 1)

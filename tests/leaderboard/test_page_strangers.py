@@ -86,7 +86,7 @@ def test_an_empty_folder_does_not_say_where_it_lies(open_app: Open, tmp_path: Pa
         ("leaderboard", {"view": "Sideways"}, "view=Sideways: not one of: Results, Models by tasks"),
         ("leaderboard", {"ascending": "up"}, "ascending=up: not true or false"),
         ("leaderboard", {"page": "last"}, "page=last: not a whole number from 1 on"),
-        ("leaderboard", {"selected": "nobody"}, "nobody"),
+        ("leaderboard", {"selected": "nobody"}, "selected=nobody: not a model of this board"),
         ("tradeoff", {"t_since": "2026-13-01"}, "t_since=2026-13-01: not a day such as 2026-01-31"),
         ("tradeoff", {"t_min_retention": "nan"}, "t_min_retention=nan: not a number, 0 or more"),
         ("history", {"history": "int8", "margin": "wide"}, "margin=wide: not a number, 0 or more"),
@@ -108,6 +108,14 @@ def test_a_wrong_word_of_the_address_is_told_and_the_rest_is_shown(
     assert told in {line for element in page.text for line in element.value.splitlines()}
     assert len(page.info) == 1
     assert page.dataframe
+
+
+def test_all_that_is_wrong_is_in_one_message(open_app: Open, tmp_path: Path) -> None:
+    family(tmp_path)
+    page = turn(open_app(), "leaderboard", since="x", view="y", selected="z", ascending="up")
+    assert [one.value for one in page.info] == [address.MESSAGE]
+    for name, value in (("since", "x"), ("view", "y"), ("selected", "z"), ("ascending", "up")):
+        assert f"{name}={value}: not " in said(page)
 
 
 def test_a_selected_model_that_is_filtered_away_is_told(open_app: Open, tmp_path: Path) -> None:
