@@ -155,10 +155,27 @@ def _table(weights: Path, name: str, inputs: Inputs) -> Table:
         if len(chosen) < 2 or key not in columns.column_names:  # noqa: PLR2004 - one class is no choice
             has = ", ".join(columns.column_names)
             raise UnitError(f"{weights.name} needs a column {key!r} and one a class beginning {name!r}; it has {has}")
-        scores = np.stack([columns.column(column).to_numpy() for column in chosen], axis=1)
+        scores = np.stack([_numbers(columns, column, weights.name) for column in chosen], axis=1)
         ids = [str(value) for value in columns.column(key).to_pylist()]
     rows = None if ids is None else _rows_of(ids, weights.name)
     return Table(_probabilities(scores, weights.name, inputs), rows)
+
+
+def _numbers(columns: Any, column: str, file: str) -> NDArray[Any]:
+    """One column of scores."""
+    values = columns.column(column).to_numpy()
+    if values.dtype.kind in "fiu":
+        return values  # type: ignore[no-any-return]
+    row = next((row for row, value in enumerate(values.tolist()) if not _is_number(value)), 0)
+    raise UnitError(f"{file}: row {row}, column {column!r} holds {str(values[row])!r}; wanted: a number")
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _rows_of(ids: Sequence[str], file: str) -> dict[str, int]:

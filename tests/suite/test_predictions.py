@@ -159,6 +159,7 @@ def test_two_files_are_compared_item_by_item(given: Callable[..., Path], hallmar
         ("a.csv", b"id,p_0,p_1,p_2,p_3\nx,1,2,3,4.5\nx,1,2,3,4.5\n", {}, ("two rows for the id 'x'",)),
         ("a.csv", b"id,p_0,p_1,p_2,p_3\nx,1.,2.,3.,4.5\n", {}, ("no row with this id",)),
         ("a.csv", b"name,p_0,p_1\nx,1.,2.\n", {}, ("needs a column 'id'",)),
+        ("a.csv", b"id,p_0,p_1\nx,1.,2.\ny,1.,none\n", {}, ("row 1, column 'p_1' holds 'none'",)),
     ],
 )  # fmt: skip
 def test_files_that_do_not_fit_fail_in_one_line(
