@@ -75,7 +75,7 @@ def main(descriptor: int, parent: int) -> None:
 
 def _load(order: dict[str, Any]) -> Model:
     inputs = Inputs.model_validate(order["inputs"])
-    place = Place(device=order["device"], threads=order["threads"])
+    place = Place(device=order["device"], threads=order["threads"], looked=reset_peak)
     return ordered(order).load(Path(order["weights"]), order["kind"], inputs, place)
 
 

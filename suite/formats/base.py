@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -65,10 +65,13 @@ class Place:
     Attributes:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads that the runtime may use.
+        looked: called by a loader that parses its files to look at them, before it loads them: whoever measures memory
+            begins there.
     """
 
     device: str = "cpu"
     threads: int = 1
+    looked: Callable[[], object] = bool
 
 
 Point = Mapping[str, str | int | float]

@@ -62,9 +62,9 @@ class Onnx:
         """
         for finding in self.check(weights):
             raise InputError(finding)
-        file = _onnx_file.model_file(weights)
+        file, facts = _onnx_file.model_file(weights), Facts(self.describe(weights).dtype)
+        place.looked()
         session = _session(file, place)
-        facts = Facts(self.describe(weights).dtype)
         settings = _settings(session, self._point)
         if kind == "language":
             return language(Graph(session, settings), weights, inputs, facts, place.threads)
