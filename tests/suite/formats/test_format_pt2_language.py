@@ -19,6 +19,8 @@ from suite.errors import InputError, UnitError
 from suite.formats import LOADERS
 from suite.formats.base import Place
 from suite.manifest import Inputs
+from suite.static.clean import write_clean
+from suite.static.leaks import leaks
 
 LOADER = LOADERS["torch-export"]
 
@@ -91,7 +93,7 @@ def test_programs_that_cannot_serve(root: Path, tmp_path: Path) -> None:
     assert "must hold exactly one .pt2 file, found again.pt2, model.pt2" in LOADER.check(tmp_path / "two")[0]
 
 
-def test_it_is_checked_and_stripped_as_others_are(root: Path, tmp_path: Path, hallmark: Callable[..., Ran]) -> None:
+def test_it_is_counted_and_cleaned_as_others_are(root: Path, tmp_path: Path, hallmark: Callable[..., Ran]) -> None:
     """Traces of this test and a folder's name go; answers stay; MACs are those of the transformers folder."""
     files = {f"w/{file.name}": file.read_bytes() for file in (root / "pt2").iterdir()}
     files["w/config.json"] = files["w/config.json"].replace(b"{", b'{"_name_or_path": "/srv/people/ann/m",', 1)
@@ -105,9 +107,11 @@ def test_it_is_checked_and_stripped_as_others_are(root: Path, tmp_path: Path, ha
     assert mine["macs"] == theirs["macs"] > 0
     leaks = {(leak["file"], leak["what"].split()[0]) for leak in ran.json["checks"][0]["leaks"]}
     assert leaks == {("model.pt2", "stack"), ("model.pt2", "the"), ("config.json", "paths")}
-    assert hallmark("check", folder, "--strip", tmp_path / "out").code == 0
-    (check,) = hallmark("check", tmp_path / "out" / "m", "--json").json["checks"]
-    assert (check["problems"], check["leaks"]) == ([], [])
+    write_clean(folder / "w", "torch-export", tmp_path / "clean")
+    assert leaks(tmp_path / "clean", "torch-export") == []
+    ids = [np.arange(9)]
+    before, after = (load(one).token_logprobs(ids)[0].logprobs_T for one in (folder / "w", tmp_path / "clean"))
+    np.testing.assert_array_equal(before, after)
 
 
 def test_peak_memory_is_the_models_and_not_its_runtimes(root: Path) -> None:
