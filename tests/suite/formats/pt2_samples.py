@@ -50,14 +50,8 @@ def changed(source: Path, target: Path, name: str, change: Callable[[Any], None]
     return rewrite(source, target, **{name: json.dumps(value).encode()})
 
 
-def save_pt2_language(source: Path, folder: Path, **sizes: Any) -> Path:
-    """A transformers folder as a program input_ids -> logits, tokenizer and configuration beside it.
-
-    Args:
-        source: the transformers folder.
-        folder: where to write.
-        sizes: ``batch`` or ``length`` that the program fixes; any will do for what is not given.
-    """
+def save_pt2_language(source: Path, folder: Path) -> Path:
+    """A transformers folder as a program input_ids -> logits of any batch and length, tokenizer and all beside it."""
     from transformers import AutoModelForCausalLM
 
     folder.mkdir()
@@ -74,13 +68,8 @@ def save_pt2_language(source: Path, folder: Path, **sizes: Any) -> Path:
             return logits
 
     context = json.loads((source / "config.json").read_text())["max_position_embeddings"]
-    open_sizes = {
-        axis: torch.export.Dim(name, min=1, max=most)
-        for axis, (name, most) in enumerate((("batch", 256), ("length", context)))
-        if name not in sizes
-    }
-    ids = torch.zeros((sizes.get("batch", 2), sizes.get("length", 7)), dtype=torch.int64)
-    program = torch.export.export(Logits(), (ids,), dynamic_shapes=(open_sizes,))
+    sizes = {0: torch.export.Dim("batch", min=1, max=256), 1: torch.export.Dim("length", min=1, max=context)}
+    program = torch.export.export(Logits(), (torch.zeros((2, 7), dtype=torch.int64),), dynamic_shapes=(sizes,))
     torch.export.save(program, folder / "model.pt2")
     return folder
 
