@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -144,6 +145,41 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[in
     """Token ids of each story between <s> and </s>."""
     rows: list[list[int]] = [[*ids, 1] for ids in tokenizer(texts)["input_ids"]]
     return rows
+
+
+def round_to_nearest(
+    parent: Path, out: Path, args: Any, *, dtype: str = "float32", format: str = "pack-quantized", inputs: Any = None
+) -> None:
+    """Write `parent` with rounded linear layers, as the compressed-tensors library stores them; the head is left alone.
+
+    Args:
+        parent: a transformers folder.
+        out: where to write; the tokenizer is not copied.
+        args: ``QuantizationArgs`` of the weights: the largest weight of each group, channel or tensor sets its scale.
+        dtype: that the parent is loaded in, and that scales and other layers are stored in.
+        format: of compressed-tensors.
+        inputs: ``QuantizationArgs`` of activations that the runtime is to round on the fly; None: it does not.
+    """
+    from compressed_tensors.compressors import ModelCompressor
+    from compressed_tensors.quantization import QuantizationConfig, QuantizationScheme, apply_quantization_config
+    from compressed_tensors.quantization.utils import calculate_qparams
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(parent, dtype=dtype)
+    scheme = QuantizationScheme(targets=["Linear"], weights=args, input_activations=inputs)
+    config = QuantizationConfig(config_groups={"layers": scheme}, ignore=["lm_head"], format=format)
+    apply_quantization_config(model, config)
+    for module in model.modules():
+        if hasattr(module, "weight_scale"):
+            weight = module.weight.detach()
+            shape = {"group": (*weight.shape[:1], -1, args.group_size or 1), "tensor": (-1,)}
+            blocks = weight.reshape(shape.get(args.strategy, weight.shape))
+            scale, _ = calculate_qparams(blocks.amin(-1), blocks.amax(-1), args)
+            module.weight_scale.data.copy_(scale.reshape(module.weight_scale.shape))
+    compressor = ModelCompressor(quantization_config=config)
+    compressor.compress_model(model)
+    model.save_pretrained(out)
+    compressor.update_config(str(out))
 
 
 def order_header(file: Path) -> None:

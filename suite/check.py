@@ -11,7 +11,7 @@ from typing import Any
 from suite.claims import Files, contradictions
 from suite.errors import InputError, Undefined, unknown
 from suite.formats.base import Description
-from suite.order import bytes_of, loader_of
+from suite.order import base_of, bytes_of, loader_of
 from suite.static import Report, report
 from suite.static.leaks import Leak, leaks
 from suite.static.macs import Macs, macs
@@ -167,7 +167,8 @@ def _work(mine: Files, counted: Report) -> tuple[dict[str, list[float]], dict[st
 
 def files_of(submission: Submission, weights: Path, found: Description) -> Files:
     """A submission's files for `suite.claims`; their tensors are counted at most once."""
-    counts = cache(partial(report, weights, submission.manifest.format, submission.manifest.inputs.ensemble))
+    manifest = submission.manifest
+    counts = cache(partial(report, weights, manifest.format, manifest.inputs.ensemble, base_of(submission)))
     return Files(submission.manifest, weights, found, counts)
 
 

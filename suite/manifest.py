@@ -77,7 +77,7 @@ class Manifest(Strict):
     inputs: Inputs = Inputs()
     """What the harness must know to feed the model."""
     operating_point: dict[str, str | int | float] = Field(default_factory=dict)
-    """One of several settings of the checkpoint: {"width": 0.5} for inputs so named, {"exit": 6} for first layers."""
+    """One of several settings of the checkpoint: {"width": 0.5} for inputs so named, {"exit": 6}, {"bits": 4}."""
     reported: dict[str, float] = Field(default_factory=dict)
     """Numbers claimed elsewhere; shown beside ours, never instead."""
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from suite.data import first_line
 from suite.errors import HallmarkError
-from suite.formats import LOADERS, ordered
+from suite.formats import LOADERS, WEIGHTLESS, ordered
 from suite.formats.base import Place
 from suite.manifest import Inputs
 from suite.model import Attacked, ChoiceScores, Encoded, Model, TokenScores
@@ -49,6 +49,8 @@ METHODS = frozenset(
     }
 )
 _PR_SET_PDEATHSIG = 1
+_TEXT = ("torch", "transformers.models.auto.tokenization_auto")  # of every language model: its softmax and tokenizer
+_FURTHER = {"torch-export": ("torch.export.pt2_archive",)}  # that a package imports with the first load
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -57,7 +59,7 @@ def main(descriptor: int, parent: int) -> None:
     wire = Wire(socket.socket(fileno=descriptor))
     try:
         order = wire.receive()
-        _import(LOADERS[order["format"]].packages)
+        _import(_modules(order["format"], order["kind"]))
         reset_peak()
         before = resident()
         model = _guarded(wire, _load, order)
@@ -73,7 +75,7 @@ def main(descriptor: int, parent: int) -> None:
 
 def _load(order: dict[str, Any]) -> Model:
     inputs = Inputs.model_validate(order["inputs"])
-    place = Place(device=order["device"], threads=order["threads"])
+    place = Place(device=order["device"], threads=order["threads"], looked=reset_peak)
     return ordered(order).load(Path(order["weights"]), order["kind"], inputs, place)
 
 
@@ -127,8 +129,14 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def _modules(format_name: str, kind: str) -> tuple[str, ...]:
+    """What a format's runtime is made of."""
+    text = _TEXT if kind == "language" and format_name not in WEIGHTLESS else ()
+    return (*LOADERS[format_name].packages, *_FURTHER.get(format_name, ()), *text)
+
+
 def _import(packages: tuple[str, ...]) -> None:
-    """Import the runtime's packages, so that memory read afterwards is the model's and not theirs."""
+    """Import the runtime's modules, so that memory read afterwards is the model's and not theirs."""
     for package in packages:
         with contextlib.suppress(ImportError):  # a distribution may bear another name than its module
             importlib.import_module(package.replace("-", "_"))

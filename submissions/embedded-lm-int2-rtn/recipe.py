@@ -15,16 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "submissions")]
 
 import language_recipes as shared  # noqa: E402 - found through the path above
-import torch  # noqa: E402
-from compressed_tensors.compressors import ModelCompressor  # noqa: E402
-from compressed_tensors.quantization import (  # noqa: E402
-    QuantizationArgs,
-    QuantizationConfig,
-    QuantizationScheme,
-    apply_quantization_config,
-)
-from compressed_tensors.quantization.utils import calculate_qparams  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+from compressed_tensors.quantization import QuantizationArgs  # noqa: E402
+from transformers import AutoTokenizer  # noqa: E402
 
 BITS = 2
 BLOCK = 128
@@ -33,21 +25,8 @@ BLOCK = 128
 def main() -> None:
     """Scale every block by its largest weight, round, pack, save, write the digest."""
     parent = Path(__file__).parents[1] / "embedded-lm" / "weights"
-    weights = Path(__file__).parent / "weights"
-    model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
     args = QuantizationArgs(num_bits=BITS, type="int", symmetric=True, strategy="group", group_size=BLOCK)
-    scheme = QuantizationScheme(targets=["Linear"], weights=args)
-    config = QuantizationConfig(config_groups={"layers": scheme}, ignore=["lm_head"], format="pack-quantized")
-    apply_quantization_config(model, config)
-    for module in model.modules():
-        if hasattr(module, "weight_scale"):
-            blocks = module.weight.detach().unflatten(1, (-1, BLOCK))
-            scale, _ = calculate_qparams(blocks.amin(-1), blocks.amax(-1), args)
-            module.weight_scale.data.copy_(scale)
-    compressor = ModelCompressor(quantization_config=config)
-    compressor.compress_model(model)
-    model.save_pretrained(weights)
-    compressor.update_config(str(weights))
+    shared.round_to_nearest(parent, Path(__file__).parent / "weights", args)
     shared.finish(Path(__file__).parent, AutoTokenizer.from_pretrained(parent))
 
 

@@ -28,7 +28,8 @@ _ALL: tuple[Loader, ...] = (
     *(Transformers(), Peft(), Gguf(), Onnx(), OpenVino(), TorchExport(), TFLite()),
     *(Predictions(), Fake()),
 )
-_LABELS = ("predictions", "fake")  # nothing is set: an operating point only says what was
+WEIGHTLESS = ("predictions", "fake")
+"""Formats without a network: no runtime is loaded, and an operating point only says what was set."""
 
 LOADERS: dict[str, Loader] = {loader.name: loader for loader in _ALL}
 """The formats that a manifest may name."""
@@ -49,7 +50,7 @@ def loader_for(name: str, inputs: Inputs, point: Point | None = None, base: Path
     loader = LOADERS[name]
     if base is not None and isinstance(loader, Based):
         loader = loader.on(base)
-    if point and name not in _LABELS:
+    if point and name not in WEIGHTLESS:
         if not isinstance(loader, Adjustable):
             able = ", ".join(key for key, one in LOADERS.items() if isinstance(one, Adjustable))
             raise InputError(
@@ -69,4 +70,4 @@ def ordered(order: Mapping[str, Any]) -> Loader:
     return loader_for(order["format"], inputs, order.get("point"), None if base is None else Path(base))
 
 
-__all__ = ["LOADERS", "Based", "Description", "Loader", "Place", "Signature", "loader_for", "ordered"]
+__all__ = ["LOADERS", "WEIGHTLESS", "Based", "Description", "Loader", "Place", "Signature", "loader_for", "ordered"]

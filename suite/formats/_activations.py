@@ -90,16 +90,17 @@ def watched(sites: Sites) -> Iterator[None]:
         _now.pop()
 
 
-def see_graph(session: Any, feed: Mapping[str, Any]) -> None:
+def see_graph(session: Any, feed: Mapping[str, Any], file: Path) -> None:
     """Count the activations of an ONNX Runtime session for one feed, while anything is watched.
 
     Args:
-        session: loaded from a file.
+        session: loaded from `file`.
         feed: input name -> array.
+        file: the graph.
     """
     for sites in _now:
         if id(session) not in sites.graphs:
-            sites.graphs[id(session)] = _with_activations(Path(session._model_path))
+            sites.graphs[id(session)] = _with_activations(file)
         told, names = sites.graphs[id(session)]
         for name, output in zip(names, told.run(names, feed) if names else (), strict=True):
             sites.by_place.setdefault((id(session), name), Site()).add(*_counted(output))

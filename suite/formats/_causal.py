@@ -1,4 +1,7 @@
-"""Causal models that transformers has loaded: body and head apart, the engine that is exact for them, generation."""
+"""Causal models as the harness asks them: those that transformers has loaded, and graphs that give all logits.
+
+Shape suffixes: B batch, T tokens, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from suite.engine import check
 from suite.engine.runtime import transformers_forward
-from suite.errors import HallmarkError, UnitError
+from suite.errors import HallmarkError, InputError, UnitError
 from suite.formats._errors import one_line
-from suite.formats._generate import caching
+from suite.formats._generate import Generator, caching
 from suite.formats._language import CausalModel, Runtime
-from suite.formats._tokenizer import context_of, load_tokenizer, positions
+from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer, positions
 from suite.formats._torch import observed_dtype
 from suite.manifest import Inputs
-from suite.model import Facts
+from suite.model import Array, Facts
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +70,49 @@ def causal(model: Any, tokens: Path | Any, inputs: Inputs, stored: str, notes: t
     runtime = replace(runtime, alone=verdict.alone)
     facts = Facts(observed, verdict.engine, context, vocabulary, tokenizer.bos_token_id, notes)
     return CausalModel(facts, tokenizer, runtime, verdict.shared, generator=caching(model))
+
+
+def unrolled(
+    logits_of: Callable[[Array, Array], Array],
+    weights: Path,
+    inputs: Inputs,
+    facts: Facts,
+    *,
+    threads: int,
+    generator: Generator | None = None,
+) -> CausalModel:
+    """A model of a graph that gives the logits of whole sequences, as the harness asks it.
+
+    Args:
+        logits_of: token ids [B, T] and their mask [B, T], both of 64-bit integers, to logits [B, T, V].
+        weights: the folder with the graph, its tokenizer and perhaps its config.json.
+        inputs: the manifest's input section.
+        facts: dtype and notes.
+        threads: of the softmax; the graph's runtime has its own.
+        generator: continues prompts with the graph's own cache; None: the whole sequence once more for every token.
+
+    Raises:
+        InputError: no tokenizer beside the graph, or more context asked for than the model has.
+        UnitError: the graph fails on its first tokens.
+    """
+    import torch
+
+    if not weights.is_dir():
+        raise InputError(f"{weights.name}: a language model needs its tokenizer beside it; make weights the folder")
+    torch.set_num_threads(threads)
+    context = context_of(inputs, config_context(weights))
+
+    def body(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        ids = ids_BT.numpy()
+        return torch.from_numpy(logits_of(ids, np.ones_like(ids) if mask_BT is None else mask_BT.numpy()))
+
+    vocabulary = int(body(torch.zeros((1, 2), dtype=torch.int64), None).shape[-1])
+    check_tokenizer(weights, vocabulary)
+    tokenizer = load_tokenizer(weights)
+    runtime = Runtime(body, lambda rows: rows, width=vocabulary)
+    verdict = check.unshared(runtime, vocabulary, context)
+    facts = Facts(facts.dtype, "plain", context, vocabulary, tokenizer.bos_token_id, (*facts.notes, verdict.note))
+    return CausalModel(facts, tokenizer, replace(runtime, alone=verdict.alone), generator=generator)
 
 
 def parted(model: Any) -> tuple[Runtime, int]:

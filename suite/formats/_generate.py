@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from suite.errors import AnswerError
+from suite.model import Array, Ints
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 # ids [B, T] and mask [B, T], padded on the left; most new tokens; whether a row's new tokens end it -> new ids a row
 Generator = Callable[["torch.Tensor", "torch.Tensor", int, Callable[[list[int]], bool]], list[list[int]]]
+Step = Callable[[Ints, int], Array]
+"""New token ids [1, T], and how many positions are cached before them -> logits, those of the last one last."""
 _ROWS = 16  # prompts in one batch on an accelerator; elsewhere one, so that padding moves no number
 _BYTES_A_CHARACTER = 4
 _SPARE = 8
@@ -147,6 +152,32 @@ def recomputing(runtime: Runtime) -> Generator:
                     raise NotANumberError(len(answers))
                 new.append(int(logits_V.argmax()))
                 ids_T = torch.cat([ids_T, torch.tensor(new[-1:])])  # noqa: PLW2901
+            answers.append(new)
+        return answers
+
+    return generate
+
+
+def stepping(begin: Callable[[], Step]) -> Generator:
+    """Generation for runtimes with a cache of their own: every token is computed once.
+
+    Args:
+        begin: forgets everything; gives the function that computes a new sequence from its beginning.
+    """
+
+    def generate(
+        ids_BT: torch.Tensor, mask_BT: torch.Tensor, limit: int, ended: Callable[[list[int]], bool]
+    ) -> list[list[int]]:
+        answers: list[list[int]] = []
+        for row, mask_T in zip(ids_BT, mask_BT, strict=True):
+            step, ids, new, cached = begin(), row[mask_T.bool()].numpy()[None], list[int](), 0
+            while len(new) < limit and not (new and ended(new)):
+                logits_V = step(ids, cached)[0, -1].astype(np.float32)
+                if np.isnan(logits_V).any():
+                    raise NotANumberError(len(answers))
+                cached += ids.shape[1]
+                new.append(int(logits_V.argmax()))
+                ids = np.array([[new[-1]]], dtype=np.int64)
             answers.append(new)
         return answers
 

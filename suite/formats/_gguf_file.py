@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from suite.errors import InputError
+from suite.formats._files import only_file
 from suite.formats.base import Description
 
 _MAGIC = b"GGUF"
@@ -18,6 +19,7 @@ _STRING, _ARRAY = 8, 9
 _LEAST_KEY, _LEAST_TENSOR = 13, 24  # bytes of a key and of a tensor's entry in the header, at least
 _MOST_AXES = 4
 _ALIGNMENT = 32
+_LENGTH_BYTES = 8  # of a text
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "f64": "float64"}
 
 
@@ -38,10 +40,14 @@ class Header:
     Attributes:
         keys: metadata by name.
         tensors: by name, in the file's order.
+        begin: where the tensors' bytes begin.
+        places: of each key whose value is one text: where its bytes begin and end.
     """
 
     keys: dict[str, Any]
     tensors: dict[str, Tensor]
+    begin: int
+    places: dict[str, tuple[int, int]]
 
     @property
     def architecture(self) -> str:
@@ -56,26 +62,17 @@ class Header:
 
     def described(self) -> Description:
         """Stored tensors by type, codes and their scales together."""
-        dtypes: dict[str, int] = {}
-        for tensor in self.tensors.values():
-            dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.size
-        parameters = sum(prod(tensor.shape) for tensor in self.tensors.values())
-        return Description(parameters, sum(dtypes.values()), dtypes, context=self.context)
+        tensors = self.tensors.values()
+        return Description.of(((one.dtype, one.size, prod(one.shape)) for one in tensors), context=self.context)
 
 
 def model_file(weights: Path) -> Path:
     """The ``.gguf`` file itself, or the only one in a folder.
 
     Raises:
-        InputError: none, or several (a model in parts is to be merged).
+        InputError: none, or several.
     """
-    if weights.is_file():
-        return weights
-    found = sorted(weights.glob("*.gguf")) if weights.is_dir() else []
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
-        raise InputError(f"{weights.name} must hold exactly one .gguf file, found {names}")
-    return found[0]
+    return only_file(weights, ".gguf")
 
 
 def read_header(file: Path) -> Header:
@@ -87,13 +84,25 @@ def read_header(file: Path) -> Header:
     size = file.stat().st_size
     with file.open("rb") as stream:
         try:
-            header, end = _read(_Reader(stream, size))
+            header = _read(_Reader(stream, size))
         except (struct.error, ValueError, RecursionError, OverflowError, KeyError) as error:
             raise InputError(f"{file.name} is not a readable GGUF file: {error}") from None
-    wanted = end + max((tensor.offset + tensor.size for tensor in header.tensors.values()), default=0)
+    wanted = header.begin + max((tensor.offset + tensor.size for tensor in header.tensors.values()), default=0)
     if wanted > size:
         raise InputError(f"{file.name} is truncated: expected at least {wanted} bytes, found {size}; copy it again")
     return header
+
+
+def findings(weights: Path) -> list[str]:
+    """Reasons to refuse a file beside those that `read_header` raises.
+
+    Raises:
+        InputError: as `read_header`.
+    """
+    header = read_header(model_file(weights))
+    if not header.tensors or not header.architecture:
+        return [f"{weights.name} holds no model: no general.architecture, or no tensors"]
+    return []
 
 
 class _Reader:
@@ -145,8 +154,7 @@ class _Reader:
         return [self.value(inner) for _ in range(count)]
 
 
-def _read(reader: _Reader) -> tuple[Header, int]:
-    """The header, and where the tensors' bytes begin."""
+def _read(reader: _Reader) -> Header:
     if reader.raw(4) != _MAGIC:
         raise ValueError("it does not begin with GGUF")
     version = reader.number("I")
@@ -154,11 +162,15 @@ def _read(reader: _Reader) -> tuple[Header, int]:
         raise ValueError(f"version {version}, allowed are 2 and 3 of little endian")
     tensors = reader.count(_LEAST_TENSOR, "tensors")
     keys: dict[str, Any] = {}
+    places: dict[str, tuple[int, int]] = {}
     for _ in range(reader.count(_LEAST_KEY, "keys")):
         name = reader.text()
         if name in keys:
             raise ValueError(f"the key {name!r} comes twice")
-        keys[name] = reader.value(reader.number("I"))
+        kind, begin = reader.number("I"), reader.at + _LENGTH_BYTES
+        keys[name] = reader.value(kind)
+        if kind == _STRING:
+            places[name] = (begin, reader.at)
     found: dict[str, Tensor] = {}
     for _ in range(tensors):
         name, tensor = _tensor(reader)
@@ -168,7 +180,7 @@ def _read(reader: _Reader) -> tuple[Header, int]:
     alignment = keys.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
         raise ValueError(f"general.alignment is {alignment!r}")
-    return Header(keys, found), -(-reader.at // alignment) * alignment
+    return Header(keys, found, -(-reader.at // alignment) * alignment, places)
 
 
 def _tensor(reader: _Reader) -> tuple[str, Tensor]:

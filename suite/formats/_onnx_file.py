@@ -9,6 +9,7 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.formats._errors import one_line
+from suite.formats._files import only_file
 from suite.formats._tokenizer import config_context
 from suite.formats.base import Description, Signature
 
@@ -23,13 +24,7 @@ def model_file(weights: Path) -> Path:
     Raises:
         InputError: none, or several.
     """
-    if weights.is_file():
-        return weights
-    found = sorted(weights.glob("*.onnx")) if weights.is_dir() else []
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
-        raise InputError(f"{weights.name} must hold exactly one .onnx file, found {names}")
-    return found[0]
+    return only_file(weights, ".onnx")
 
 
 def findings(weights: Path) -> list[str]:
@@ -72,27 +67,27 @@ def input_names(weights: Path) -> list[str]:
     return [value.name for value in model.graph.input if value.name not in stored]
 
 
+def _sizes(tensor: Any) -> tuple[str, int, int]:
+    """Dtype, bytes and elements."""
+    import onnx
+
+    dtype = onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+    dtype = {"float": "float32", "double": "float64"}.get(dtype, dtype)
+    size = prod(tensor.dims)
+    return dtype, (size * _bits(dtype) + 7) // 8, size
+
+
 def describe(weights: Path) -> Description:
     """Stored tensors by dtype, and the shapes of the first input and output.
 
     Raises:
         InputError: not an ONNX file.
     """
-    import onnx
-
     model = _parse(model_file(weights))
-    dtypes: dict[str, int] = {}
-    parameters = 0
-    for tensor in _tensors(model):
-        dtype = onnx.TensorProto.DataType.Name(tensor.data_type).lower()
-        dtype = {"float": "float32", "double": "float64"}.get(dtype, dtype)
-        size = prod(tensor.dims)
-        dtypes[dtype] = dtypes.get(dtype, 0) + (size * _bits(dtype) + 7) // 8
-        parameters += size
     stored = {tensor.name for tensor in model.graph.initializer}
     given = [value for value in model.graph.input if value.name not in stored]
     signature = Signature(_shape(given[0]), _shape(model.graph.output[0])) if given and model.graph.output else None
-    return Description(parameters, sum(dtypes.values()), dtypes, signature, config_context(weights))
+    return Description.of(map(_sizes, _tensors(model)), signature, config_context(weights))
 
 
 def _parse(file: Path) -> Any:

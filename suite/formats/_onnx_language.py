@@ -8,22 +8,19 @@ Scores are taken with an empty cache; only generation fills it. Shape suffixes: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from suite.errors import InputError, UnitError
+from suite.errors import UnitError
+from suite.formats._causal import unrolled
 from suite.formats._errors import one_line
-from suite.formats._generate import Generator, NotANumberError
-from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer
+from suite.formats._generate import Step, stepping
 from suite.manifest import Inputs
-from suite.model import Array, Facts, Model
-
-if TYPE_CHECKING:
-    import torch
+from suite.model import Array, Facts, Ints, Model
 
 _KNOWN = ("input_ids", "attention_mask", "position_ids", "use_cache_branch")
 _PAST, _PRESENT = "past_key_values.", "present."
@@ -125,65 +122,37 @@ class Graph:
         return logits.numpy(), dict(zip(self.pasts, present, strict=True))
 
 
-def language(session: Any, weights: Path, inputs: Inputs, facts: Facts, settings: Mapping[str, Array]) -> Model:
+def language(graph: Graph, weights: Path, inputs: Inputs, facts: Facts, threads: int) -> Model:
     """A causal model over a graph.
 
     Raises:
         InputError: no tokenizer beside the file.
         UnitError: inputs or caches that are not known.
     """
-    import torch
-
-    from suite.engine import check
-    from suite.formats._language import CausalModel, Runtime
-
-    if not weights.is_dir():
-        raise InputError(f"{weights.name}: a language model needs its tokenizer beside it; make weights the folder")
-    graph = Graph(session, settings)
     graph.refuse_others()
-    context = context_of(inputs, config_context(weights))
+    cached = len(graph.pasts) // 2
+    notes = (f"generates with the cached keys and values of {cached} layers",) if cached else ()
 
-    def body(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        ids = ids_BT.numpy()
-        mask = np.ones_like(ids) if mask_BT is None else mask_BT.numpy()
-        return torch.from_numpy(graph.run(graph.feed(ids, mask) | graph.empty(len(ids))))
+    def logits_of(ids_BT: Array, mask_BT: Array) -> Array:
+        return graph.run(graph.feed(ids_BT, mask_BT) | graph.empty(len(ids_BT)))
 
-    vocabulary = int(body(torch.zeros((1, 2), dtype=torch.int64), None).shape[-1])
-    check_tokenizer(weights, vocabulary)
-    tokenizer = load_tokenizer(weights)
-    runtime = Runtime(body, lambda rows: rows, width=vocabulary)
-    verdict = check.unshared(runtime, vocabulary, context)
-    cache = (f"generates with the cached keys and values of {len(graph.pasts) // 2} layers",) if graph.pasts else ()
-    facts = Facts(facts.dtype, "plain", context, vocabulary, tokenizer.bos_token_id, (verdict.note, *cache))
-    runtime = replace(runtime, alone=verdict.alone)
-    return CausalModel(facts, tokenizer, runtime, generator=_caching(graph) if graph.pasts else None)
+    generator = stepping(lambda: _begin(graph)) if cached else None
+    return unrolled(logits_of, weights, inputs, replace(facts, notes=notes), threads=threads, generator=generator)
 
 
-def _caching(graph: Graph) -> Generator:
-    """Generation with the graph's own cache: every token is computed once."""
+def _begin(graph: Graph) -> Step:
+    """A new sequence, whose caches stay ONNX Runtime's own from step to step."""
+    from onnxruntime import OrtValue
 
-    def generate(
-        ids_BT: torch.Tensor, mask_BT: torch.Tensor, limit: int, ended: Callable[[list[int]], bool]
-    ) -> list[list[int]]:
-        from onnxruntime import OrtValue
+    past: dict[str, Any] = {name: OrtValue.ortvalue_from_numpy(array) for name, array in graph.empty(1).items()}
 
-        answers: list[list[int]] = []
-        for row, mask_T in zip(ids_BT, mask_BT, strict=True):
-            ids, new, cached = row[mask_T.bool()].numpy()[None], list[int](), 0
-            past = {name: OrtValue.ortvalue_from_numpy(array) for name, array in graph.empty(1).items()}
-            while len(new) < limit and not (new and ended(new)):
-                mask = np.ones((1, cached + ids.shape[1]), dtype=np.int64)
-                logits, past = graph.step(graph.feed(ids, mask, cached), past)
-                logits_V = logits[0, -1].astype(np.float32)
-                if np.isnan(logits_V).any():
-                    raise NotANumberError(len(answers))
-                cached += ids.shape[1]
-                new.append(int(logits_V.argmax()))
-                ids = np.array([[new[-1]]], dtype=np.int64)
-            answers.append(new)
-        return answers
+    def step(ids_1T: Ints, cached: int) -> Array:
+        mask = np.ones((1, cached + ids_1T.shape[1]), dtype=np.int64)
+        logits, present = graph.step(graph.feed(ids_1T, mask, cached), past)
+        past.update(present)
+        return logits
 
-    return generate
+    return step
 
 
 def _present(past: str) -> str:

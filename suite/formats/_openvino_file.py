@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from suite.errors import InputError
 from suite.formats._errors import one_line
+from suite.formats._files import only_file
 from suite.formats._tokenizer import config_context
 from suite.formats.base import Description, Signature
 
@@ -34,12 +35,17 @@ class Graph:
     """A parsed file.
 
     Attributes:
-        layers: elements ``layer`` of the main graph and of every graph inside it.
+        root: the element ``net``.
         file: the ``.xml``.
     """
 
-    layers: tuple[ElementTree.Element, ...]
+    root: ElementTree.Element
     file: Path
+
+    @property
+    def layers(self) -> tuple[ElementTree.Element, ...]:
+        """Elements ``layer`` of the main graph and of every graph inside it."""
+        return tuple(self.root.iter("layer"))
 
     @classmethod
     def open(cls, weights: Path) -> Graph:
@@ -56,10 +62,10 @@ class Graph:
             root = ElementTree.fromstring(content)
         except (ElementTree.ParseError, ValueError) as error:
             raise InputError(f"{file.name} is not readable XML ({one_line(error)}); it may be cut off") from None
-        layers = tuple(root.iter("layer"))
-        if root.tag != "net" or not layers:
+        graph = cls(root, file)
+        if root.tag != "net" or not graph.layers:
             raise InputError(f"{file.name} is not an OpenVINO IR: it has no <net> with layers; use openvino.save_model")
-        return cls(layers, file)
+        return graph
 
     def consts(self) -> list[Const]:
         """Stored tensors.
@@ -99,16 +105,9 @@ class Graph:
 
     def described(self, context: int | None = None) -> Description:
         """Stored tensors by dtype (those that share their bytes once), shapes of the first input and output."""
-        dtypes: dict[str, int] = {}
-        parameters, seen = 0, set[int]()
-        for one in self.consts():
-            if one.offset in seen or not one.size:
-                continue
-            seen.add(one.offset)
-            dtype = _DTYPES.get(one.dtype, _WHOLE.sub(r"\1nt\2", one.dtype).replace("unt", "uint"))
-            dtypes[dtype] = dtypes.get(dtype, 0) + one.size
-            parameters += one.elements
-        return Description(parameters, sum(dtypes.values()), dtypes, self._signature(), context)
+        once = {one.offset: one for one in reversed(self.consts()) if one.size}
+        sizes = ((dtype_of(one.dtype), one.size, one.elements) for one in reversed(once.values()))
+        return Description.of(sizes, self._signature(), context)
 
     def _signature(self) -> Signature | None:
         given = next((layer.find("data") for layer in self.layers if layer.get("type") == "Parameter"), None)
@@ -119,6 +118,15 @@ class Graph:
         return Signature(first, tuple(_size(dim.text or "") for dim in made.findall("dim")))
 
 
+def dtype_of(kind: str) -> str:
+    """Our name of an element type.
+
+    >>> dtype_of("f16"), dtype_of("u4"), dtype_of("i8")
+    ('float16', 'uint4', 'int8')
+    """
+    return _DTYPES.get(kind, _WHOLE.sub(lambda found: {"i": "int", "u": "uint"}[found[1]] + found[2], kind))
+
+
 def model_file(weights: Path) -> Path:
     """The only ``.xml`` of a folder.
 
@@ -127,11 +135,7 @@ def model_file(weights: Path) -> Path:
     """
     if not weights.is_dir():
         raise InputError(f"{weights.name} must be the folder of the .xml and its .bin: the sha256 covers both")
-    found = sorted(weights.glob("*.xml"))
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
-        raise InputError(f"{weights.name} must hold exactly one .xml file, found {names}")
-    return found[0]
+    return only_file(weights, ".xml")
 
 
 def describe(weights: Path) -> Description:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from suite.errors import InputError
+from suite.formats._files import only_file
 from suite.formats.base import Description, Signature
 
 PROGRAM = "models/model.json"
@@ -68,14 +69,13 @@ class Archive:
     members: dict[str, int]
 
     @classmethod
-    def open(cls, path: Path) -> Archive:
-        """Read the directory of the zip file.
+    def open(cls, weights: Path) -> Archive:
+        """Read the directory of the zip file, or of the only one in a folder.
 
         Raises:
             InputError: not a zip file, or not one as ``torch.export.save`` writes it.
         """
-        if not path.is_file():
-            raise InputError(f"{path.name} is not a file; weights of format torch-export are one .pt2 file")
+        path = only_file(weights, ".pt2")
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -153,14 +153,13 @@ class Archive:
         Raises:
             InputError: the archive's JSON is not as expected.
         """
-        dtypes: dict[str, int] = {}
-        parameters = 0
+
+        def sizes(member: str, meta: dict[str, Any]) -> tuple[str, int, int]:
+            dtype = _DTYPES.get(meta["tensor_meta"]["dtype"], "unknown")
+            return dtype, self.members[member], self.members[member] // item_bytes(dtype)
+
         try:
-            for member, meta in dict(self.payloads).items():
-                dtype = _DTYPES.get(meta["tensor_meta"]["dtype"], "unknown")
-                dtypes[dtype] = dtypes.get(dtype, 0) + self.members[member]
-                parameters += self.members[member] // item_bytes(dtype)
-            return Description(parameters, sum(dtypes.values()), dtypes, self._signature())
+            return Description.of((sizes(*one) for one in dict(self.payloads).items()), self._signature())
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise InputError(f"{self.path.name} has not the layout of torch.export.save ({error!r} missing)") from None
 

@@ -14,6 +14,7 @@ from suite.formats.base import Description
 
 MAX_HEADER_BYTES = 100_000_000  # as the reference implementation
 SINGLE = "model.safetensors"
+ADAPTER = "adapter_model.safetensors"
 INDEX = "model.safetensors.index.json"
 _LENGTH_BYTES = 8
 _TYPES = {
@@ -111,13 +112,8 @@ def describe(files: list[Path]) -> Description:
     Raises:
         InputError: as `read_header`.
     """
-    dtypes: dict[str, int] = {}
-    parameters = 0
-    for file in files:
-        for tensor in read_header(file).values():
-            dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.size
-            parameters += prod(tensor.shape)
-    return Description(parameters, sum(dtypes.values()), dtypes)
+    tensors = (tensor for file in files for tensor in read_header(file).values())
+    return Description.of((one.dtype, one.size, prod(one.shape)) for one in tensors)
 
 
 def read_json(file: Path) -> dict[str, Any]:

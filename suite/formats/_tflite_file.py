@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,29 @@ class End:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A tensor whose values lie in the file.
+
+    Attributes:
+        name: as the file has it.
+        shape: channels last.
+        dtype: NumPy's name.
+        size: bytes of its values.
+        raw: reads them, as unsigned bytes.
+        zeros: zero points of codes, one for all or one a channel; empty where it has no scales.
+        channel: axis of those channels.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size: int
+    raw: Callable[[], NDArray[np.uint8]]
+    zeros: NDArray[np.int64]
+    channel: int
+
+
+@dataclass(frozen=True)
 class Graph:
     """A parsed file.
 
@@ -70,11 +94,13 @@ class Graph:
         model: the flatbuffer's root.
         main: its first subgraph, which is the model.
         name: of the file.
+        content: its bytes.
     """
 
     model: Any
     main: Any
     name: str
+    content: bytes
 
     @classmethod
     def open(cls, weights: Path) -> Graph:
@@ -95,7 +121,7 @@ class Graph:
                 or max(model.BuffersLength(), model.OperatorCodesLength()) > _MOST
             ):
                 raise ValueError("absurd numbers of subgraphs, buffers or operators")
-            graph = cls(model, model.Subgraphs(0), weights.name)
+            graph = cls(model, model.Subgraphs(0), weights.name, content)
             if max(graph.main.TensorsLength(), graph.main.OperatorsLength()) > _MOST:
                 raise ValueError("absurd numbers of tensors or operators")
             if graph.described().tensor_bytes > len(content):
@@ -149,20 +175,12 @@ class Graph:
 
     def described(self) -> Description:
         """Stored tensors by dtype, and the shapes of the first input and output, as the file lays them out."""
-        dtypes: dict[str, int] = {}
-        parameters = 0
-        for tensor, size in self._stored():
-            dtype = _types()[tensor.Type()].lower()
-            dtypes[dtype] = dtypes.get(dtype, 0) + size
-            parameters += (
-                int(np.prod(np.atleast_1d(tensor.ShapeAsNumpy()), dtype=np.int64)) if tensor.ShapeLength() else 1
-            )
         ends = self.main.InputsLength() and self.main.OutputsLength()
         signature = Signature(self.end(True).shape, self.end(False).shape) if ends else None
-        return Description(parameters, sum(dtypes.values()), dtypes, signature)
+        return Description.of(((one.dtype, one.size, prod(one.shape)) for one in self.stored()), signature)
 
-    def _stored(self) -> Iterator[tuple[Any, int]]:
-        """Every tensor whose values lie in the file, and their bytes; those that share a buffer count once."""
+    def stored(self) -> Iterator[Stored]:
+        """Every tensor whose values lie in the file; those that share a buffer count once."""
         seen: set[int] = set()
         for part in range(self.model.SubgraphsLength()):
             graph = self.model.Subgraphs(part)
@@ -172,7 +190,43 @@ class Graph:
                 size = buffer.DataLength() or buffer.Size()
                 if size and tensor.Buffer() not in seen:
                     seen.add(tensor.Buffer())
-                    yield tensor, size
+                    yield self._one(tensor, buffer, size)
+
+    def texts(self) -> Iterator[str]:
+        """Free texts: the description, names of graphs and tensors, and the metadata that converters add."""
+        names = [self.model.Description()]
+        for part in range(self.model.SubgraphsLength()):
+            graph = self.model.Subgraphs(part)
+            names += [graph.Name(), *(graph.Tensors(index).Name() for index in range(graph.TensorsLength()))]
+        for index in range(self.model.MetadataLength()):
+            buffer = self.model.Buffers(self.model.Metadata(index).Buffer())
+            names.append(buffer.DataAsNumpy().tobytes() if buffer.DataLength() else b"")
+        yield from (name.decode("latin-1") for name in names if name)
+
+    def weights_of(self, operators: Sequence[str]) -> Iterator[str]:
+        """Names of the tensors that operators of these names take as their second input."""
+        kinds = {getattr(_schema().BuiltinOperator, name) for name in operators}
+        for index in range(self.main.OperatorsLength()):
+            operator = self.main.Operators(index)
+            code = self.model.OperatorCodes(operator.OpcodeIndex())
+            if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) in kinds and operator.InputsLength() > 1:
+                yield (self.main.Tensors(operator.Inputs(1)).Name() or b"").decode(errors="replace")
+
+    def _one(self, tensor: Any, buffer: Any, size: int) -> Stored:
+        how = tensor.Quantization()
+        scaled = how is not None and how.ScaleLength()
+        zeros = np.zeros(how.ScaleLength() if scaled else 0, np.int64)
+        if scaled and how.ZeroPointLength():
+            zeros = np.broadcast_to(how.ZeroPointAsNumpy(), zeros.shape).astype(np.int64)
+
+        def raw() -> NDArray[np.uint8]:
+            if buffer.DataLength():
+                return np.asarray(buffer.DataAsNumpy(), np.uint8)
+            return np.frombuffer(self.content, np.uint8, size, buffer.Offset())
+
+        shape = tuple(int(axis) for axis in np.atleast_1d(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else ()
+        name, dtype = (tensor.Name() or b"").decode(errors="replace"), _types()[tensor.Type()].lower()
+        return Stored(name, shape, dtype, size, raw, zeros, how.QuantizedDimension() if scaled else 0)
 
 
 def _schema() -> Any:

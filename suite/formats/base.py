@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -36,6 +36,22 @@ class Description:
     context: int | None = None
     masked: bool = False
 
+    @classmethod
+    def of(
+        cls, stored: Iterable[tuple[str, int, int]], signature: Signature | None = None, context: int | None = None
+    ) -> Description:
+        """Of stored tensors, each once: dtype, bytes, elements.
+
+        >>> Description.of([("int8", 6, 6), ("float32", 8, 2), ("int8", 2, 2)]).dtypes
+        {'int8': 8, 'float32': 8}
+        """
+        dtypes: dict[str, int] = {}
+        parameters = 0
+        for dtype, size, elements in stored:
+            dtypes[dtype] = dtypes.get(dtype, 0) + size
+            parameters += elements
+        return cls(parameters, sum(dtypes.values()), dtypes, signature, context)
+
     @property
     def dtype(self) -> str:
         """The dtype that holds most bytes."""
@@ -49,10 +65,13 @@ class Place:
     Attributes:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads that the runtime may use.
+        looked: called by a loader that parses its files to look at them, before it loads them: whoever measures memory
+            begins there.
     """
 
     device: str = "cpu"
     threads: int = 1
+    looked: Callable[[], object] = bool
 
 
 Point = Mapping[str, str | int | float]

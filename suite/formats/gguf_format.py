@@ -8,7 +8,6 @@ Shape suffixes: B batch, T tokens, V vocabulary.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,13 @@ from suite.errors import InputError, UnitError
 from suite.formats import _gguf_file
 from suite.formats._causal import causal
 from suite.formats._errors import one_line
-from suite.formats._generate import Generator, NotANumberError
+from suite.formats._files import reasons
+from suite.formats._generate import Step, stepping
 from suite.formats._tokenizer import context_of, load_tokenizer
 from suite.formats._torch import torch_device
 from suite.formats.base import Description, Place
 from suite.manifest import Inputs, Kind
-from suite.model import Facts, Model
+from suite.model import Array, Facts, Ints, Model
 
 if TYPE_CHECKING:
     import torch
@@ -44,13 +44,7 @@ class Gguf:
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the file: not GGUF, cut off, or with numbers that cannot be."""
-        try:
-            header = _gguf_file.read_header(_gguf_file.model_file(weights))
-        except (InputError, OSError) as error:
-            return [str(error)]
-        if not header.tensors or not header.architecture:
-            return [f"{weights.name} holds no model: no general.architecture, or no tensors"]
-        return []
+        return reasons(lambda: _gguf_file.findings(weights))
 
     def describe(self, weights: Path) -> Description:
         """Tensors by GGML type, scales counted with the codes."""
@@ -118,6 +112,7 @@ def _with_llama(file: Path, found: Description, inputs: Inputs, place: Place) ->
         llama = llama_cpp.Llama(
             str(file), n_ctx=context, n_batch=min(_BATCH, context), n_threads=place.threads, logits_all=True,
             n_threads_batch=place.threads, n_gpu_layers=0, verbose=False,
+            type_k=llama_cpp.GGML_TYPE_F32, type_v=llama_cpp.GGML_TYPE_F32,  # float16, its default, moves answers
         )  # fmt: skip
     except (ValueError, RuntimeError, AssertionError) as error:
         raise UnitError(f"llama.cpp cannot load {file.name}: {one_line(error)}") from None
@@ -127,9 +122,10 @@ def _with_llama(file: Path, found: Description, inputs: Inputs, place: Place) ->
         return torch.stack([_logits(llama, row) for row in ids_BT.tolist()])
 
     runtime = Runtime(body, lambda rows: rows, width=vocabulary, alone=True)
-    said = f"run by llama.cpp (llama-cpp-python {llama_cpp.__version__}) as it is stored, one request a forward"
+    said = (f"run by llama.cpp (llama-cpp-python {llama_cpp.__version__}) as it is stored, one request a forward, keys "
+            "and values in float32")  # fmt: skip
     facts = Facts(found.dtype, "plain", context, vocabulary, tokenizer.bos_token_id, (said,))
-    return CausalModel(facts, tokenizer, runtime, generator=_generator(llama))
+    return CausalModel(facts, tokenizer, runtime, generator=stepping(lambda: _begin(llama)))
 
 
 def _logits(llama: Any, ids: list[int]) -> torch.Tensor:
@@ -141,24 +137,13 @@ def _logits(llama: Any, ids: list[int]) -> torch.Tensor:
     return torch.from_numpy(np.array(llama.scores[: len(ids)], dtype=np.float32))
 
 
-def _generator(llama: Any) -> Generator:
-    """Generation with llama.cpp's own cache."""
+def _begin(llama: Any) -> Step:
+    """A new sequence in llama.cpp's own cache."""
+    llama.reset()
 
-    def generate(
-        ids_BT: torch.Tensor, mask_BT: torch.Tensor, limit: int, ended: Callable[[list[int]], bool]
-    ) -> list[list[int]]:
-        answers: list[list[int]] = []
-        for row, mask_T in zip(ids_BT, mask_BT, strict=True):
-            ids, new = row[mask_T.bool()].tolist(), list[int]()
-            llama.reset()
-            while len(new) < limit and not (new and ended(new)):
-                llama.eval(ids)
-                logits_V = llama.scores[llama.n_tokens - 1]
-                if np.isnan(logits_V).any():
-                    raise NotANumberError(len(answers))
-                new.append(int(np.argmax(logits_V)))
-                ids = new[-1:]
-            answers.append(new)
-        return answers
+    def step(ids_1T: Ints, _cached: int) -> Array:
+        llama.eval(ids_1T[0].tolist())
+        last: Array = llama.scores[None, llama.n_tokens - 1 : llama.n_tokens]
+        return last
 
-    return generate
+    return step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError, UnitError
-from suite.formats import _masked, _safetensors, _vision
+from suite.formats import _elastic, _masked, _safetensors, _vision
 from suite.formats._attack import Gradable
 from suite.formats._causal import causal
 from suite.formats._errors import one_line
@@ -37,6 +38,9 @@ QUANTIZATIONS = {  # what transformers can load without fetching code: quant_met
 }
 EXTRAS = {"bitsandbytes": "bitsandbytes", "gptq": "gptq", "awq": "gptq"}
 """Quantisations with an extra of their own."""
+_BUILDS = {
+    "gptq": " (built beside torch: pip install pypcre, then this, with BUILD_CUDA_EXT=0 set, --no-build-isolation)"
+}
 CLASSES = {  # kind -> class of transformers
     "language": "AutoModelForCausalLM",
     "classification": "AutoModelForImageClassification",
@@ -54,20 +58,27 @@ class Transformers:
     extra: str | None = None
     gradients = True
 
-    def __init__(self, layers: int | None = None) -> None:
-        self._layers = layers
+    def __init__(self, layers: int | None = None, bits: int | None = None) -> None:
+        self._layers, self._bits = layers, bits
 
     def at(self, point: Point) -> Loader:
-        """``{"exit": K}``: an early exit after the first K layers, through the last norm and head (as LayerSkip)."""
-        layers = point.get("exit")
-        if set(point) != {"exit"} or not isinstance(layers, int) or isinstance(layers, bool) or layers < 1:
-            raise InputError(f"operating_point = {dict(point)}; format transformers takes {{exit = K}}, K from 1")
-        return Transformers(layers)
+        """What one checkpoint can be set to.
+
+        ``{"exit": K}``: an early exit after the first K layers, through the last norm and head (as LayerSkip).
+        ``{"bits": N}``: the N highest bits of its integer codes (`suite.formats._elastic`). Both may be given.
+        """
+        whole = all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in point.values())
+        if not set(point) <= {"exit", "bits"} or not whole:
+            raise InputError(
+                f"operating_point = {dict(point)}; format transformers takes {{exit = K}}, {{bits = N}} or both, whole "
+                "numbers from 1"
+            )
+        return Transformers(point.get("exit"), point.get("bits"))  # type: ignore[arg-type]
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the folder: files missing or cut off, code asked for, or a tokenizer that does not fit."""
         found = []
-        for step in (_check_config, _check_weights, _check_text, self._check_exit):
+        for step in (_check_config, _check_weights, _check_text, self._check_exit, self._check_bits):
             try:
                 step(weights)
             except InputError as error:
@@ -85,6 +96,10 @@ class Transformers:
             said = f"it has {has} layers" if isinstance(has, int) else "its config.json states no num_hidden_layers"
             raise InputError(f"operating_point.exit = {self._layers}, but {said}; an exit lies before the last one")
 
+    def _check_bits(self, weights: Path) -> None:
+        if self._bits is not None:
+            _elastic.check(weights, self._bits)
+
     def describe(self, weights: Path) -> Description:
         """Tensors as the safetensors headers state them."""
         stored = _safetensors.describe(_safetensors.model_files(weights))
@@ -101,7 +116,7 @@ class Transformers:
             raise InputError(finding)
         device = torch_device(place)
         masked = kind == "language" and _masked.is_masked(weights)
-        model, notes = pretrained(weights, _masked.CLASS if masked else CLASSES[kind], self._layers)
+        model, notes = self._built(weights, _masked.CLASS if masked else CLASSES[kind])
         model = model.to(device).eval()
         stored = self.describe(weights).dtype
         if masked:
@@ -112,6 +127,16 @@ class Transformers:
         gradable = _vision_gradable(model, kind == "segmentation")
         found = _vision.network(kind, _vision_forward(gradable, device), inputs, facts)
         return _vision.with_gradients(found, gradable, device)
+
+    def _built(self, weights: Path, class_name: str) -> tuple[Any, tuple[str, ...]]:
+        """The model at the operating point, and notes."""
+        if self._bits is None:
+            return pretrained(weights, class_name, self._layers)
+        with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
+            copy = Path(scratch) / weights.name
+            _elastic.write(weights, copy, self._bits)
+            model, notes = pretrained(copy, class_name, self._layers)
+        return model, (*notes, f"read at {self._bits} of its {_elastic.stored_bits(weights)} bits")
 
 
 def _check_config(folder: Path) -> None:
@@ -151,7 +176,9 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
 def _brings(method: str) -> str:
     """What to install for a quantisation: an extra that was tried, else the distribution."""
     extra = EXTRAS.get(method)
-    return f"'hallmark-bench[{extra}]'" if extra else QUANTIZATIONS[method].replace("_", "-")
+    if extra is None:
+        return QUANTIZATIONS[method].replace("_", "-")
+    return f"'hallmark-bench[{extra}]'{_BUILDS.get(extra, '')}"
 
 
 def _check_weights(folder: Path) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from suite.errors import InputError, UnitError
 from suite.formats import _activations, _onnx_file, _vision
 from suite.formats._errors import one_line
-from suite.formats._onnx_language import language
+from suite.formats._files import reasons
+from suite.formats._onnx_language import Graph, language
 from suite.formats.base import Description, Loader, Place, Point
 from suite.manifest import KINDS, Inputs, Kind
 from suite.model import Array, Facts, Model
@@ -39,17 +40,14 @@ class Onnx:
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the file: not ONNX, operators from elsewhere, or external data outside the folder."""
-        try:
-            found = _onnx_file.findings(weights)
-            names = _onnx_file.input_names(weights)
-            strange = [name for name in self._point if name not in names]
-            if strange:
-                found.append(
-                    f"operating_point.{strange[0]}: the graph's inputs are {', '.join(names)}; name one of them"
-                )
-            return found
-        except InputError as error:
-            return [str(error)]
+        return reasons(lambda: _onnx_file.findings(weights) + self._unknown(weights))
+
+    def _unknown(self, weights: Path) -> list[str]:
+        """Settings of the operating point that the graph has no input for."""
+        names = _onnx_file.input_names(weights)
+        strange = [name for name in self._point if name not in names]
+        said = f"the graph's inputs are {', '.join(names)}; name one of them"
+        return [f"operating_point.{strange[0]}: {said}"] if strange else []
 
     def describe(self, weights: Path) -> Description:
         """Initializers and constants by dtype; shapes of the first input and output."""
@@ -64,19 +62,17 @@ class Onnx:
         """
         for finding in self.check(weights):
             raise InputError(finding)
-        session = _session(_onnx_file.model_file(weights), place)
-        facts = Facts(self.describe(weights).dtype)
+        file, facts = _onnx_file.model_file(weights), Facts(self.describe(weights).dtype)
+        place.looked()
+        session = _session(file, place)
         settings = _settings(session, self._point)
         if kind == "language":
-            import torch
-
-            torch.set_num_threads(place.threads)  # of the softmax; the graph has its own
-            return language(session, weights, inputs, facts, settings)
+            return language(Graph(session, settings), weights, inputs, facts, place.threads)
         first = _only(session, settings, weights.name)
         batch = first.shape[0] if first.shape and isinstance(first.shape[0], int) else None
 
         def forward(array: NDArray[np.float32]) -> Array:
-            return _run(session, {first.name: array.astype(_TYPES[first.type], copy=False), **settings})
+            return _run(session, {first.name: array.astype(_TYPES[first.type], copy=False), **settings}, file)
 
         return _vision.network(kind, forward, inputs, facts, batch)
 
@@ -122,9 +118,9 @@ def _only(session: Any, settings: dict[str, Array], name: str) -> Any:
     raise UnitError(f"{name} takes {said}; expected one float tensor (settings go into operating_point)")
 
 
-def _run(session: Any, feed: dict[str, Array]) -> Array:
+def _run(session: Any, feed: dict[str, Array], file: Path) -> Array:
     """The first output."""
-    _activations.see_graph(session, feed)
+    _activations.see_graph(session, feed, file)
     try:
         output: Array = session.run([session.get_outputs()[0].name], feed)[0]
     except Exception as error:

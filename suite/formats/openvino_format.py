@@ -5,25 +5,22 @@ Shape suffixes: B batch, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError, UnitError
 from suite.formats import _openvino_file, _vision
+from suite.formats._causal import unrolled
 from suite.formats._errors import one_line
-from suite.formats._generate import Generator, NotANumberError
-from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer
+from suite.formats._files import reasons
+from suite.formats._generate import stepping
 from suite.formats.base import Description, Place
 from suite.manifest import KINDS, Inputs, Kind
-from suite.model import Array, Facts, Model
-
-if TYPE_CHECKING:
-    import torch
+from suite.model import Array, Facts, Ints, Model
 
 _KNOWN = ("input_ids", "attention_mask", "position_ids", "beam_idx")
 
@@ -40,10 +37,7 @@ class OpenVino:
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the folder: no IR, operators from elsewhere, or tensors beyond the ``.bin``."""
-        try:
-            return _openvino_file.Graph.open(weights).findings()
-        except (InputError, OSError) as error:
-            return [str(error)]
+        return reasons(lambda: _openvino_file.Graph.open(weights).findings())
 
     def describe(self, weights: Path) -> Description:
         """Constants by dtype; shapes of the first input and output."""
@@ -64,7 +58,7 @@ class OpenVino:
         found = self.describe(weights)
         facts = Facts(found.dtype, notes=(f"computes in {network.precision}",))
         if kind == "language":
-            return _language(network, weights, inputs, facts)
+            return _language(network, weights, inputs, facts, place.threads)
         if len(network.names) != 1:
             raise UnitError(f"the graph's inputs are {', '.join(network.names)}; expected one")
         batch = found.signature.input_shape[0] if found.signature and found.signature.input_shape else None
@@ -124,50 +118,18 @@ def _feed(ids_BT: Array, mask_BP: Array, cached: int = 0) -> dict[str, Array]:
     return whole | {"beam_idx": np.arange(len(ids_BT))}
 
 
-def _language(network: _Network, weights: Path, inputs: Inputs, facts: Facts) -> Model:
+def _language(network: _Network, weights: Path, inputs: Inputs, facts: Facts, threads: int) -> Model:
     """A causal model from a graph input_ids (, attention_mask, position_ids, beam_idx) -> logits."""
-    import torch
-
-    from suite.engine import check
-    from suite.formats._language import CausalModel, Runtime
-
     strange = [name for name in network.names if name not in _KNOWN]
     if strange or "input_ids" not in network.names:
         raise UnitError(f"the graph's inputs are {', '.join(network.names)}; expected {', '.join(_KNOWN)}")
-    context = context_of(inputs, config_context(weights))
 
-    def body(ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        ids = ids_BT.numpy()
-        return torch.from_numpy(network(_feed(ids, np.ones_like(ids) if mask_BT is None else mask_BT.numpy())))
+    def logits_of(ids_BT: Array, mask_BT: Array) -> Array:
+        return network(_feed(ids_BT, mask_BT))
 
-    vocabulary = int(body(torch.zeros((1, 2), dtype=torch.int64), None).shape[-1])
-    check_tokenizer(weights, vocabulary)
-    tokenizer = load_tokenizer(weights)
-    runtime = Runtime(body, lambda rows: rows, width=vocabulary)
-    verdict = check.unshared(runtime, vocabulary, context)
-    facts = Facts(facts.dtype, "plain", context, vocabulary, tokenizer.bos_token_id, (*facts.notes, verdict.note))
-    runtime = replace(runtime, alone=verdict.alone)
-    return CausalModel(facts, tokenizer, runtime, generator=_going_on(network) if network.stateful else None)
+    def step(ids_1T: Ints, cached: int) -> Array:
+        mask = np.ones((1, cached + ids_1T.shape[1]), dtype=np.int64)
+        return network(_feed(ids_1T, mask, cached), goes_on=cached > 0)
 
-
-def _going_on(network: _Network) -> Generator:
-    """Generation with the graph's own state: every token is computed once."""
-
-    def generate(
-        ids_BT: torch.Tensor, mask_BT: torch.Tensor, limit: int, ended: Callable[[list[int]], bool]
-    ) -> list[list[int]]:
-        answers: list[list[int]] = []
-        for row, mask_T in zip(ids_BT, mask_BT, strict=True):
-            ids, new, cached = row[mask_T.bool()].numpy()[None], list[int](), 0
-            while len(new) < limit and not (new and ended(new)):
-                mask = np.ones((1, cached + ids.shape[1]), dtype=np.int64)
-                logits_V = network(_feed(ids, mask, cached), goes_on=cached > 0)[0, -1]
-                if np.isnan(logits_V).any():
-                    raise NotANumberError(len(answers))
-                cached += ids.shape[1]
-                new.append(int(logits_V.argmax()))
-                ids = np.array([[new[-1]]], dtype=np.int64)
-            answers.append(new)
-        return answers
-
-    return generate
+    generator = stepping(lambda: step) if network.stateful else None
+    return unrolled(logits_of, weights, inputs, facts, threads=threads, generator=generator)

@@ -19,7 +19,7 @@ from suite.model import Model
 
 METHODS = ("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "BOFT", "VERA", "LN_TUNING")
 """Methods (``peft_type``) that change a model's own layers, so that its engine, cache and head stay what they are."""
-_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_CONFIG, _WEIGHTS = "adapter_config.json", _safetensors.ADAPTER
 _PREFIX = "base_model.model."
 _FACTORS = {".lora_A.weight": 1, ".lora_B.weight": 0}  # of a matrix [out, in]: the axis that this factor must have
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from suite.errors import InputError, UnitError
 from suite.formats import _vision
 from suite.formats._errors import one_line
+from suite.formats._files import reasons
 from suite.formats._tflite_file import End, Graph
 from suite.formats.base import Description, Place
 from suite.manifest import Inputs, Kind
@@ -33,10 +34,7 @@ class TFLite:
 
     def check(self, weights: Path) -> list[str]:
         """Reasons to refuse the file: not TFLite, operators from elsewhere, or more than one input."""
-        try:
-            return Graph.open(weights).findings()
-        except InputError as error:
-            return [str(error)]
+        return reasons(lambda: Graph.open(weights).findings())
 
     def describe(self, weights: Path) -> Description:
         """Stored tensors by dtype; shapes of the first input and output as the file lays them out."""

@@ -7,13 +7,26 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 from suite.errors import InputError
-from suite.formats import _onnx_file, _pt2, _safetensors
-from suite.static.leaks import TEXTS, leaks, onnx_text, onnx_texts, path_in, safetensors_metadata
+from suite.formats import _gguf_file, _onnx_file, _openvino_file, _pt2, _safetensors, _tflite_file
+from suite.static.leaks import (
+    CARD,
+    TEXTS,
+    gguf_paths,
+    leaks,
+    onnx_text,
+    onnx_texts,
+    path_in,
+    safetensors_metadata,
+    without_paths,
+)
 
 _LENGTH_BYTES = 8
 _ALIGNMENT = 8  # of a safetensors header
+_FILLER = b"_"
+_QUOTE = {'"': "&quot;"}
 
 
 def write_clean(weights: Path, format_name: str, target: Path, members: Sequence[str] = ()) -> None:
@@ -21,7 +34,8 @@ def write_clean(weights: Path, format_name: str, target: Path, members: Sequence
 
     ONNX: doc strings and metadata of nodes, values and graphs are dropped, those of the model where they hold a path.
     ``.pt2``: metadata of nodes, sample inputs and guards are dropped, without unpickling anything. A transformers
-    folder: strings with a path are emptied in its configurations and in the metadata of its safetensors.
+    folder and an adapter: strings with a path are emptied in configurations and in the metadata of safetensors, paths
+    are cut out of the model card. GGUF, TFLite, OpenVINO: paths are overwritten, no other byte moves.
 
     Args:
         weights: the original, already checked.
@@ -32,9 +46,9 @@ def write_clean(weights: Path, format_name: str, target: Path, members: Sequence
     Raises:
         InputError: the format has nothing to clean, or something would still leak.
     """
-    writer = _WRITERS.get(format_name)
+    writer = CLEANERS.get(format_name)
     if writer is None:
-        raise InputError(f"format {format_name!r} cannot be stripped; allowed: {', '.join(_WRITERS)}")
+        raise InputError(f"format {format_name!r} cannot be stripped; allowed: {', '.join(CLEANERS)}")
     if weights.is_dir():
         shutil.copytree(weights, target, copy_function=_copy)
     for member in members or [""]:
@@ -62,7 +76,9 @@ def _onnx(weights: Path, target: Path) -> None:
 
 
 def _pt2_archive(weights: Path, target: Path) -> None:
-    _pt2.Archive.open(weights).write_clean(target)
+    archive = _pt2.Archive.open(weights)
+    _texts(target)
+    archive.write_clean(target / archive.path.name if target.is_dir() else target)
 
 
 def _transformers(weights: Path, target: Path) -> None:
@@ -84,7 +100,41 @@ def _safetensors_copy(file: Path, target: Path, metadata: dict[str, str]) -> Non
         shutil.copyfileobj(source, copy, 1 << 24)
 
 
+def _gguf(weights: Path, target: Path) -> None:
+    file = _gguf_file.model_file(weights)
+    copy = target / file.name if target.is_dir() else target
+    _texts(target)
+    if not target.is_dir():
+        _copy(str(file), str(copy))
+    with copy.open("r+b") as stream:
+        for path, place in gguf_paths(file):
+            stream.seek(place)
+            stream.write(_FILLER * len(path))
+
+
+def _tflite(weights: Path, target: Path) -> None:
+    graph = _tflite_file.Graph.open(weights)
+    content = graph.content
+    for text in graph.texts():
+        if path_in(text):
+            content = content.replace(text.encode("latin-1"), without_paths(text, "_").encode("latin-1"))
+    target.write_bytes(content)
+
+
+def _openvino(weights: Path, target: Path) -> None:
+    graph = _openvino_file.Graph.open(weights)
+    _texts(target)
+    text = graph.file.read_text("utf-8")
+    for one in graph.root.iter():
+        for value in filter(path_in, (*one.attrib.values(), one.text or "")):
+            text = text.replace(escape(value, _QUOTE), escape(without_paths(value, "_"), _QUOTE))
+    (target / graph.file.name).write_text(text, "utf-8")
+
+
 def _texts(folder: Path) -> None:
+    card = folder / CARD
+    if folder.is_dir() and card.is_file():
+        card.write_text(without_paths(card.read_text("utf-8", errors="replace")), "utf-8")
     for name in TEXTS if folder.is_dir() else ():
         if (folder / name).is_file():
             value = _safetensors.read_json(folder / name)
@@ -106,8 +156,12 @@ def _copy(source: str, target: str) -> None:
     shutil.copyfile(source, target)  # what a link points to; modes and times tell of the machine too
 
 
-_WRITERS: dict[str, Callable[[Path, Path], None]] = {
+CLEANERS: dict[str, Callable[[Path, Path], None]] = {
     "onnx": _onnx,
     "torch-export": _pt2_archive,
     "transformers": _transformers,
+    "peft": _transformers,
+    "gguf": _gguf,
+    "openvino": _openvino,
+    "tflite": _tflite,
 }

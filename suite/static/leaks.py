@@ -1,7 +1,9 @@
 """Leaks: what an export carries of the machine and the data that made it.
 
 Exporters write stack traces with the paths of the machine into the metadata of ONNX nodes and of ``.pt2`` graphs,
-``torch.export.save`` stores the sample inputs, and ``save_pretrained`` may write the folder that it loaded from.
+``torch.export.save`` stores the sample inputs, and ``save_pretrained`` may write the folder that it loaded from: an
+adapter's configuration and model card name its base so. llama.cpp's quantiser writes the files of its importance matrix
+into the GGUF, OpenVINO's converter its arguments into the IR, TFLite's the names of what it converted.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from suite.formats import _onnx_file, _pt2, _safetensors
+from suite.formats import _gguf_file, _onnx_file, _openvino_file, _pt2, _safetensors, _tflite_file
 
 TEXTS = ("config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json")
 """Files of a transformers folder whose strings may hold a path; vocabularies may hold any word and are left alone."""
+CARD = "README.md"
 _PATH = re.compile(
     r"""(?<![\w.:/~-])/(?:home|root|Users|tmp|var|usr|opt|mnt|media|srv|data|workspace|content|kaggle)/[^\s"',;:|)\]]+"""
     r"""|(?<![\w.:/-])/(?:[^\s"',;:|/()]+/)+[^\s"',;:|/()]+\.(?:py|ipynb|pt|pth|bin|safetensors|onnx|json|txt|csv)\b"""
@@ -54,13 +57,22 @@ def path_in(text: str) -> str | None:
     return found.group() if found else None
 
 
+def without_paths(text: str, filler: str = "") -> str:
+    """The text with every such path gone, or overwritten by so many `filler`.
+
+    >>> without_paths("made of /home/ann/m.onnx", "_")
+    'made of ________________'
+    """
+    return _PATH.sub(lambda found: filler * len(found.group()), text)
+
+
 def leaks(weights: Path, format_name: str, members: Sequence[str] = ()) -> list[Leak]:
     """What the files of a model, or of an ensemble's members in that folder, tell of where they were made.
 
     Raises:
         InputError: the files cannot be read.
     """
-    find = _FINDERS.get(format_name)
+    find = FINDERS.get(format_name)
     files = [weights / member for member in members] or [weights]
     return [leak for file in files for leak in find(file)] if find else []
 
@@ -99,11 +111,12 @@ def _of_pt2(weights: Path) -> Iterator[Leak]:
     archive = _pt2.Archive.open(weights)
     paths = [path for text in strings(archive.program) if (path := path_in(text))]
     if paths:
-        yield Leak(weights.name, "stack traces with paths of the machine that made it", len(paths), paths[0])
+        yield Leak(archive.path.name, "stack traces with paths of the machine that made it", len(paths), paths[0])
     samples = [name for name in archive.members if name.startswith(_pt2.SAMPLES) and archive.members[name]]
     if samples:
         size = f"{archive.sample_bytes} bytes, a pickle that is not read here"
-        yield Leak(weights.name, "the sample inputs that it was exported with", len(samples), size)
+        yield Leak(archive.path.name, "the sample inputs that it was exported with", len(samples), size)
+    yield from _of_texts(weights)
 
 
 def _of_transformers(weights: Path) -> Iterator[Leak]:
@@ -114,7 +127,43 @@ def _of_transformers(weights: Path) -> Iterator[Leak]:
             yield Leak(file.name, "metadata with paths of the machine that made it", len(paths), paths[0])
 
 
+def _of_gguf(weights: Path) -> Iterator[Leak]:
+    file = _gguf_file.model_file(weights)
+    paths = [path.decode(errors="replace") for path, _ in gguf_paths(file)]
+    if paths:
+        yield Leak(file.name, "metadata with paths of the machine that made it", len(paths), paths[0])
+    yield from _of_texts(weights)
+
+
+def gguf_paths(file: Path) -> Iterator[tuple[bytes, int]]:
+    """Paths in the texts of a GGUF file's header, the tokenizer's aside, and where in the file each begins."""
+    places = _gguf_file.read_header(file).places
+    with file.open("rb") as stream:
+        for begin, end in (place for key, place in places.items() if not key.startswith("tokenizer.")):
+            stream.seek(begin)
+            for found in _PATH.finditer(stream.read(end - begin).decode("latin-1")):  # a character a byte
+                yield found.group().encode("latin-1"), begin + found.start()
+
+
+def _of_openvino(weights: Path) -> Iterator[Leak]:
+    graph = _openvino_file.Graph.open(weights)
+    texts = [text for one in graph.root.iter() for text in (*one.attrib.values(), one.text or "")]
+    paths = [path for text in texts if (path := path_in(text))]
+    if paths:
+        yield Leak(graph.file.name, "names or arguments with paths of the machine that made it", len(paths), paths[0])
+    yield from _of_texts(weights)
+
+
+def _of_tflite(weights: Path) -> Iterator[Leak]:
+    paths = [path for text in _tflite_file.Graph.open(weights).texts() if (path := path_in(text))]
+    if paths:
+        yield Leak(weights.name, "names or notes with paths of the machine that made it", len(paths), paths[0])
+
+
 def _of_texts(weights: Path) -> Iterator[Leak]:
+    card = weights / CARD
+    if weights.is_dir() and card.is_file() and (path := path_in(card.read_text("utf-8", errors="replace"))):
+        yield Leak(CARD, "paths of the machine that made it", 1, path)
     for name in TEXTS if weights.is_dir() else ():
         if (weights / name).is_file():
             paths = [path for text in strings(_safetensors.read_json(weights / name)) if (path := path_in(text))]
@@ -143,8 +192,12 @@ def strings(value: Any) -> Iterator[str]:
             pending += one
 
 
-_FINDERS: dict[str, Callable[[Path], Iterator[Leak]]] = {
+FINDERS: dict[str, Callable[[Path], Iterator[Leak]]] = {
     "onnx": _of_onnx,
     "torch-export": _of_pt2,
     "transformers": _of_transformers,
+    "peft": _of_transformers,
+    "gguf": _of_gguf,
+    "openvino": _of_openvino,
+    "tflite": _of_tflite,
 }

@@ -10,8 +10,9 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.files import total_bytes
+from suite.formats import _safetensors
 from suite.formats._errors import one_line
-from suite.static import onnx_layers, pt2_layers, safetensors_layers
+from suite.static import gguf_layers, onnx_layers, openvino_layers, pt2_layers, safetensors_layers, tflite_layers
 from suite.static.counting import MAX_POOLED, Counts, Pool, count
 from suite.static.layer import Layer
 
@@ -23,6 +24,10 @@ LAYERS: dict[str, Callable[[Path], Iterator[Layer]]] = {
     "transformers": safetensors_layers.layers,
     "onnx": onnx_layers.layers,
     "torch-export": pt2_layers.layers,
+    "openvino": openvino_layers.layers,
+    "gguf": gguf_layers.layers,
+    "tflite": tflite_layers.layers,
+    "peft": lambda folder: safetensors_layers.of_files([folder / _safetensors.ADAPTER]),
 }
 """Formats whose tensors are read."""
 
@@ -149,13 +154,14 @@ class Report:
         }
 
 
-def layers(weights: Path, format_name: str, members: Sequence[str] = ()) -> Iterator[Layer]:
+def layers(weights: Path, format_name: str, members: Sequence[str] = (), base: Path | None = None) -> Iterator[Layer]:
     """Every layer of a model, of an ensemble's members in turn; none for a format whose tensors are not read.
 
     Args:
         weights: file or folder.
         format_name: a key of ``LOADERS``.
         members: files in that folder that answer together; their layers' names begin with theirs.
+        base: transformers folder that an adapter changes; its layers' names begin with ``base``.
 
     Raises:
         InputError: a file cannot be read.
@@ -168,12 +174,16 @@ def layers(weights: Path, format_name: str, members: Sequence[str] = ()) -> Iter
     for member in members:
         for layer in make(weights / member):
             yield dataclasses.replace(layer, name=f"{member}/{layer.name}")
+    if base is not None:
+        for layer in safetensors_layers.layers(base):
+            yield dataclasses.replace(layer, name=f"base/{layer.name}")
 
 
 def report(
     weights: Path,
     format_name: str,
     members: Sequence[str] = (),
+    base: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Count the files of a model, one tensor in memory at a time.
@@ -182,18 +192,19 @@ def report(
         weights: the file or folder, already checked.
         format_name: a key of ``LOADERS``.
         members: files in that folder that answer together.
+        base: transformers folder that an adapter changes: it counts, for without it nothing runs.
         progress: told of bytes done and bytes in all.
 
     Raises:
         InputError: the files cannot be read.
     """
-    size = total_bytes(weights)
-    compressed = zstd_bytes(weights)
+    parts = [weights, *([base] if base else [])]
+    size, compressed = sum(map(total_bytes, parts)), sum(map(zstd_bytes, parts))
     if format_name not in LAYERS:
         return Report(size, compressed, (), None, None, f"tensors of format {format_name!r} are not read")
     pool, found, done = Pool(), list[Counted](), 0
     try:
-        for layer in layers(weights, format_name, members):
+        for layer in layers(weights, format_name, members, base):
             counts = count(layer, layer.read(), pool)
             found.append(Counted(dataclasses.replace(layer, read=_gone), counts))
             done += layer.stored_bytes

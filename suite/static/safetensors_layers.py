@@ -52,8 +52,17 @@ def layers(folder: Path) -> Iterator[Layer]:
     Raises:
         InputError: a file is missing or cannot be read.
     """
-    parts = dict(_parts(_safetensors.model_files(folder)))
-    bits = _code_bits(folder)
+    return of_files(_safetensors.model_files(folder), _code_bits(folder))
+
+
+def of_files(files: list[Path], bits: int | None = None) -> Iterator[Layer]:
+    """The layers of some safetensors files.
+
+    Args:
+        files: in the order in which they are read.
+        bits: of a code; None: not known.
+    """
+    parts = dict(_parts(files))
     owners = {name: owner for name in parts if (owner := _owner(name, parts))}
     beside: dict[str, dict[str, _Part]] = {}
     for name, owner in owners.items():

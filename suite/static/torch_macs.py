@@ -137,8 +137,13 @@ def _of_archive(order: dict[str, Any]) -> list[tuple[int, str | None]]:
 
     values = {**program.state_dict, **program.constants}
     known = {**names, **signature.inputs_to_lifted_tensor_constants}
-    first = torch.zeros(order["shape"])
-    feed = [values[known[n.name]] if n.name in known else first for n in program.graph.nodes if n.op == "placeholder"]
+
+    def given(made: Any) -> torch.Tensor:
+        """An input of the stated shape; a setting of an operating point has one of its own."""
+        return torch.ones(order["shape"] if made.dim() == len(order["shape"]) else made.shape, dtype=made.dtype)
+
+    feed = [values[known[n.name]] if n.name in known else given(n.meta["val"])
+            for n in program.graph.nodes if n.op == "placeholder"]  # fmt: skip
     with counter, torch.no_grad():
         Counting(program.graph_module).run(*feed)
     return found

@@ -14,16 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "submissions")]
 
 import language_recipes as shared  # noqa: E402 - found through the path above
-import torch  # noqa: E402
-from compressed_tensors.compressors import ModelCompressor  # noqa: E402
-from compressed_tensors.quantization import (  # noqa: E402
-    QuantizationArgs,
-    QuantizationConfig,
-    QuantizationScheme,
-    apply_quantization_config,
-)
-from compressed_tensors.quantization.utils import calculate_qparams  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+from compressed_tensors.quantization import QuantizationArgs  # noqa: E402
+from transformers import AutoTokenizer  # noqa: E402
 
 BITS = 3
 
@@ -31,21 +23,8 @@ BITS = 3
 def main() -> None:
     """One scale a tensor, round, pack, save, write the digest."""
     parent = ROOT / "submissions" / "embedded-lm" / "weights"
-    weights = Path(__file__).parent / "weights"
-    model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.bfloat16)
     args = QuantizationArgs(num_bits=BITS, type="int", symmetric=True, strategy="tensor")
-    scheme = QuantizationScheme(targets=["Linear"], weights=args)
-    config = QuantizationConfig(config_groups={"layers": scheme}, ignore=["lm_head"], format="pack-quantized")
-    apply_quantization_config(model, config)
-    for module in model.modules():
-        if hasattr(module, "weight_scale"):
-            weight = module.weight.detach()
-            scale, _ = calculate_qparams(weight.amin(), weight.amax(), args)
-            module.weight_scale.data.copy_(scale.reshape(module.weight_scale.shape))
-    compressor = ModelCompressor(quantization_config=config)
-    compressor.compress_model(model)
-    model.save_pretrained(weights)
-    compressor.update_config(str(weights))
+    shared.round_to_nearest(parent, Path(__file__).parent / "weights", args, dtype="bfloat16")
     shared.finish(Path(__file__).parent, AutoTokenizer.from_pretrained(parent))
 
 

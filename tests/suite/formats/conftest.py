@@ -26,6 +26,7 @@ from format_samples import (
 from gguf_samples import save_gguf
 from openvino_samples import save_openvinos
 from peft_samples import save_adapter
+from pt2_samples import save_pt2_language
 from tflite_samples import save_tflites
 
 from suite.manifest import Inputs
@@ -65,6 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, nets: dict[str, Net]) -> Path
             save_onnx(net, folder / f"{kind}.onnx")
         save_language(folder / "llama")
         save_onnx_language(folder / "llama", folder / "onnx-llama")
+        save_pt2_language(folder / "llama", folder / "pt2-llama")
         save_vision(folder)
         for extra, save in EXTRAS.items():
             if importlib.util.find_spec(extra) is not None:
@@ -84,6 +86,7 @@ def samples(made: Path) -> list[Sample]:
         Sample("onnx", "language", made / "onnx-llama", plain, "float32"),
         Sample("onnx", "classification", made / "classification.onnx", image, "float32"),
         Sample("onnx", "segmentation", made / "segmentation.onnx", image, "float32"),
+        Sample("torch-export", "language", made / "pt2-llama", plain, "float32"),
         Sample("torch-export", "classification", made / "classification.pt2", image, "float32"),
         Sample("torch-export", "segmentation", made / "segmentation.pt2", image, "float32"),
         Sample("tflite", "classification", made / "classification.tflite", last, "float32"),

@@ -23,8 +23,15 @@ _NAMES = {
 _WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
-def save_gguf(source: Path, folder: Path, kind: str = "F32") -> Path:
-    """The model's tensors as GGML type `kind` where rows are made of whole blocks; its tokenizer.json beside it."""
+def save_gguf(source: Path, folder: Path, kind: str = "F32", notes: dict[str, str] | None = None) -> Path:
+    """The model's tensors as GGML type `kind` where rows are made of whole blocks; its tokenizer.json beside it.
+
+    Args:
+        source: a transformers folder.
+        folder: where to write.
+        kind: a name of ``GGMLQuantizationType``.
+        notes: further keys of the header.
+    """
     import gguf
     from safetensors.numpy import load_file
 
@@ -34,6 +41,8 @@ def save_gguf(source: Path, folder: Path, kind: str = "F32") -> Path:
     config = json.loads((source / "config.json").read_text())
     writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
     _keys(writer, config)
+    for key, text in (notes or {}).items():
+        writer.add_string(key, text)
     wanted = gguf.GGMLQuantizationType[kind]
     for name, tensor in load_file(source / "model.safetensors").items():
         values = _permuted(name, tensor.astype(np.float32), config)

@@ -106,10 +106,10 @@ def test_a_graph_is_run_again_with_its_activations(tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
     session, sites = onnxruntime.InferenceSession(str(file)), Sites()
-    see_graph(session, {"x": np.ones((2, 1), dtype=np.float32)})  # nobody watches
+    see_graph(session, {"x": np.ones((2, 1), dtype=np.float32)}, file)  # nobody watches
     with watched(sites):
-        see_graph(session, {"x": np.array([[1.0], [2.0]], dtype=np.float32)})
-        see_graph(session, {"x": np.array([[3.0]], dtype=np.float32)})
+        see_graph(session, {"x": np.array([[1.0], [2.0]], dtype=np.float32)}, file)
+        see_graph(session, {"x": np.array([[3.0]], dtype=np.float32)}, file)
     assert sites.series() == {
         "activation_zeros": [6.0],
         "activations": [9.0],

@@ -108,7 +108,7 @@ def test_what_llama_cpp_is_asked(source: Path, files: dict[str, Path], monkeypat
 
     module = types.ModuleType("llama_cpp")
     module.__spec__, module.__version__ = ModuleSpec("llama_cpp", None), "0"  # type: ignore[attr-defined]
-    module.Llama = Llama  # type: ignore[attr-defined]
+    module.Llama, module.GGML_TYPE_F32 = Llama, 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "llama_cpp", module)
     ours: Any = LOADER.load(files["Q4_0"], "language", Inputs(), Place())
     theirs: Any = LOADERS["transformers"].load(source, "language", Inputs(), Place())

@@ -15,7 +15,7 @@ from format_samples import CLASSES, SHAPE, TEXTS, Net, save_onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from suite.errors import InputError, UnitError
-from suite.formats import LOADERS
+from suite.formats import LOADERS, _onnx_file, onnx_format
 from suite.formats.base import Place
 from suite.manifest import Inputs
 from suite.model import Array, LanguageModel
@@ -205,3 +205,16 @@ class TestLanguage:
         with pytest.raises(UnitError, match="expected input_ids"):
             LOADER.load(tmp_path, "language", Inputs(context=8), Place())
         assert onnx.load(tmp_path / "classification.onnx").graph.input[0].name == "x"
+
+
+def test_memory_is_measured_once_the_file_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is parsed several times over, at thrice its size, before it is loaded; nothing is parsed afterwards."""
+    seen = list[str]()
+    parse, session = _onnx_file._parse, onnx_format._session
+    monkeypatch.setattr(_onnx_file, "_parse", lambda file: (seen.append("parse"), parse(file))[1])
+    monkeypatch.setattr(onnx_format, "_session", lambda *given: (seen.append("session"), session(*given))[1])
+    onnx.save(small(), tmp_path / "m.onnx")
+    place = Place(looked=lambda: seen.append("looked"))
+    LOADER.load(tmp_path / "m.onnx", "classification", Inputs(shape=(2,), classes=2), place)
+    assert seen[-2:] == ["looked", "session"]
+    assert set(seen[:-2]) == {"parse"}

@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("openvino", reason="needs the extra: pip install 'hallmark-bench[openvino]'")
 
-from cached_samples import LAYERS, save_onnx_cached
+from cached_samples import save_onnx_cached
 from format_samples import CLASSES, SHAPE, TEXTS, Net, save_language, save_onnx
-from openvino_samples import save_openvino
+from openvino_samples import save_openvino, save_stateful
 
 from suite.errors import UnitError
 from suite.files import unsafe_files
@@ -62,34 +62,9 @@ def test_the_runtimes_precision_is_noted(root: Path) -> None:
     assert facts.notes[0] in ("computes in f32", "computes in bf16", "computes in f16")
 
 
-def begin_empty(graph: Any) -> None:
-    """States begin with the batch of input_ids and no positions, as Optimum has them begin."""
-    from openvino import opset13 as op
-
-    batch = op.gather(op.shape_of(graph.input("input_ids"), output_type="i64"), op.constant([0]), op.constant(0))
-    for node in graph.get_ops():
-        if node.get_type_name() == "ReadValue":
-            sizes: list[Any] = [op.constant([size.min_length]) for size in node.get_output_partial_shape(0)]
-            zero = op.constant(0.0, dtype=node.get_output_element_type(0))
-            node.set_arguments([op.broadcast(zero, op.concat([batch, *sizes[1:]], axis=0))])
-    graph.validate_nodes_and_infer_types()
-
-
 def test_a_state_gives_the_texts_of_transformers(root: Path, tmp_path: Path) -> None:
     """Cached keys and values inside the graph, as Optimum saves language models."""
-    import openvino
-    from openvino._offline_transformations import apply_make_stateful_transformation
-
-    folder = save_openvino(root / "cached", tmp_path / "m")
-    graph = openvino.Core().read_model(folder / "model.xml")
-    names = [f"{layer}.{part}" for layer in range(LAYERS) for part in ("key", "value")]
-    apply_make_stateful_transformation(graph, {f"past_key_values.{n}": f"present.{n}" for n in names})
-    begin_empty(graph)
-    save = tmp_path / "stateful"
-    save.mkdir()
-    openvino.save_model(graph, save / "model.xml", compress_to_fp16=False)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(root / "llama" / name, save)
+    save = save_stateful(root / "cached", tmp_path / "stateful")
     ours: Any = LOADER.load(save, "language", Inputs(), Place())
     theirs: Any = LOADERS["transformers"].load(root / "llama", "language", Inputs(), Place())
     ids = [encoded.ids_T for encoded in theirs.encode(TEXTS)]

@@ -115,7 +115,7 @@ def test_an_exit_is_the_model_of_the_first_layers(tmp_path: Path, layers: int, o
 @pytest.mark.parametrize(
     ("format", "point", "word"),
     [
-        ("transformers", {"bits": 4}, "takes {exit = K}"),
+        ("transformers", {"depth": 4}, "takes {exit = K}"),
         ("transformers", {"exit": 0}, "takes {exit = K}"),
         ("transformers", {"exit": "2"}, "takes {exit = K}"),
         ("tflite", {"width": 1}, "has no operating points"),

@@ -1,0 +1,216 @@
+"""The bench of formats: one model's rows written, loaded in processes of their own, asked and timed in turns."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from format_rows import ROWS, Model, Row
+
+from suite.child import Child
+from suite.files import total_bytes, unsafe_files
+from suite.formats import LOADERS
+from suite.timing.scenario import Scenario
+
+TIME_LIMIT_S = 1800.0
+_HIDE = """
+import importlib.util
+_find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == {name!r} else _find(name, package)
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How thoroughly a row is measured.
+
+    Attributes:
+        turns: how many, as a share of the model's own; 0: no timing.
+        seconds: of a burst.
+        items: stories or volumes, as a share of the model's own.
+    """
+
+    turns: float = 1.0
+    seconds: float = 0.05
+    items: float = 1.0
+
+
+QUICKLY = Settings(0.3, 0.02, 0.2)
+
+
+@dataclass
+class Measured:
+    """A row of the matrix; ratios, loss and changes as [value, low, high]."""
+
+    name: str
+    why_not: str | None = None
+    bytes: int | None = None
+    bits_per_weight: float | None = None
+    peak_bytes: float | None = None
+    against_own: dict[str, list[float]] = field(default_factory=dict)
+    against_torch: dict[str, list[float]] = field(default_factory=dict)
+    loss: list[float] | None = None
+    changed: list[float] | None = None
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    load_1min: float = 0.0
+
+
+def interval(values: Any, of: Any = np.median, seed: int = 0) -> list[float]:
+    """A statistic of independent values with its 95 % percentile bootstrap interval."""
+    values = np.asarray(values, dtype=np.float64)
+    draws = np.random.default_rng(seed).integers(0, len(values), size=(2000, len(values)))
+    spread = of(values[draws], axis=1)
+    return [float(of(values)), *(float(end) for end in np.quantile(spread, (0.025, 0.975)))]
+
+
+def turns(children: list[Child], scenario: Scenario, count: int, seconds: float) -> Any:
+    """Median processor seconds of a call [turn, child]; one burst each to warm up."""
+    asked = [{**asdict(scenario), "what": "burst", "seconds": seconds}]
+    for child in children:
+        child.ask("timed", asked)
+    found = np.zeros((count, len(children)))
+    for turn in range(count):
+        for index in np.roll(np.arange(len(children)), turn):  # nobody is always first
+            (answer,) = children[index].ask("timed", asked)
+            found[turn, index] = float(np.median(answer["cpu_seconds"]))
+    return found
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[None]:
+    """Send what converters print, from Python or not, to a file."""
+    sys.stdout.flush()
+    kept, stream = [os.dup(number) for number in (1, 2)], os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        for number in (1, 2):
+            os.dup2(stream, number)
+        yield
+    finally:
+        sys.stdout.flush()
+        for number, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, number)
+            os.close(old)
+        os.close(stream)
+
+
+@dataclass
+class Bench:
+    """One model's rows: their files, the processes that others are compared with, and what those answered.
+
+    Attributes:
+        model: whose rows.
+        settings: how thoroughly.
+        root: where files are written.
+        stack: ends the processes.
+    """
+
+    model: Model
+    settings: Settings
+    root: Path
+    stack: contextlib.ExitStack
+    _files: dict[str, Path] = field(default_factory=dict)
+    _held: dict[str, Child] = field(default_factory=dict)
+    _answers: list[Any] | None = None
+
+    def file(self, name: str) -> Path:
+        """The weights of a row, written if they are not there yet."""
+        if name not in self._files:
+            row = ROWS[name]
+            source = self.file(row.source) if row.source else self.root
+            out = self.root / name.replace("/", "-").replace(":", "-")
+            try:
+                with quiet(self.root / "log"):
+                    self._files[name] = row.make(out, source)
+            except BaseException:
+                shutil.rmtree(out, ignore_errors=True)
+                raise
+        return self._files[name]
+
+    def start(self, row: Row) -> Child:
+        """A process that holds a row's model."""
+        order = {"format": row.format, "weights": str(self.file(row.name)), "kind": self.model.kind, "device": "cpu",
+                 "inputs": self.model.inputs.model_dump(mode="json"), "threads": 1}  # fmt: skip
+        before = os.environ.get("PYTHONPATH", "")
+        try:
+            if row.hidden:
+                (self.root / "hide").mkdir(exist_ok=True)
+                (self.root / "hide" / "sitecustomize.py").write_text(_HIDE.format(name=row.hidden))
+                os.environ["PYTHONPATH"] = os.pathsep.join([str(self.root / "hide"), before])
+            return Child(order, TIME_LIMIT_S)
+        finally:
+            os.environ["PYTHONPATH"] = before
+
+    def held(self, name: str) -> Child:
+        """The process of a row that others are compared with, kept."""
+        if name not in self._held:
+            self._held[name] = self.stack.enter_context(self.start(ROWS[name]))
+        return self._held[name]
+
+    def measure(self, row: Row) -> Measured:
+        """One row."""
+        found, began = Measured(row.name), time.perf_counter()
+        weights = self.file(row.name)
+        loader = LOADERS[row.format]
+        for problem in (*unsafe_files(weights), *loader.check(weights)):
+            return Measured(row.name, f"refused: {problem}")
+        reference = ROWS[self.model.reference]
+        parameters = LOADERS[reference.format].describe(self.file(reference.name)).parameters
+        found.bytes = total_bytes(weights)
+        found.bits_per_weight = 8 * loader.describe(weights).tensor_bytes / parameters
+        with self.start(row) as child:
+            (memory,) = child.ask("timed", [{**asdict(self.model.scenarios[0]), "what": "memory", "seconds": 0.0}])
+            found.peak_bytes = float(memory["forward_peak"][0]) if "forward_peak" in memory else None
+            found.loss, found.changed = self._worse(child)
+            if self.settings.turns:
+                self._time(row, child, found)
+            found.notes = [note for note in child.facts.notes if "storage only" in note or "run by" in note]
+        found.seconds, found.load_1min = time.perf_counter() - began, os.getloadavg()[0]
+        return found
+
+    def _time(self, row: Row, child: Child, found: Measured) -> None:
+        count = max(3, round(self.settings.turns * self.model.turns))
+        others = list(dict.fromkeys([row.parent, self.model.reference]))
+        for scenario in self.model.scenarios:
+            times = turns([child, *map(self.held, others)], scenario, count, self.settings.seconds)
+            ratios = [interval(times[:, 1 + index] / times[:, 0]) for index in range(len(others))]
+            found.against_own[scenario.name], found.against_torch[scenario.name] = ratios[0], ratios[-1]
+
+    def _worse(self, child: Child) -> tuple[list[float], list[float]]:
+        """What is lost against the reference, and how much changes."""
+        if self._answers is None:
+            self._answers = self._asked(self.held(self.model.reference))
+        pairs = list(zip(self._asked(child), self._answers, strict=True))
+        loss = [mine[0] - theirs[0] for mine, theirs in pairs]
+        return interval(loss, np.mean), interval([float(np.mean(a[1] != b[1])) for a, b in pairs], np.mean)
+
+    def _asked(self, child: Child) -> list[tuple[float, Any]]:
+        """By item: nats a token and whether each was the likeliest; or 1 - Dice and the class of every voxel."""
+        from tasks.generators import language, volumes
+
+        count = max(4, round(self.settings.items * self.model.items))
+        if self.model.kind == "segmentation":
+            cases = list(volumes.training_cases(count, seed=77))
+            masks = child.ask("segment", [case.image[None].astype(np.float32) for case in cases])
+            classes = [np.asarray(mask).argmax(axis=0) for mask in masks]
+            return [(1 - dice(mask, case.label), mask) for mask, case in zip(classes, cases, strict=True)]
+        texts = [document.text for document in language.test_documents()[:count]]
+        most = min(self.model.tokens or child.facts.context, child.facts.context)
+        ids = [np.asarray(one["ids_T"])[:most] for one in child.ask("encode", texts)]
+        scored = child.ask("token_logprobs", ids)
+        return [(-float(np.mean(one["logprobs_T"])), np.asarray(one["greedy_T"])) for one in scored]
+
+
+def dice(mask: Any, label: Any) -> float:
+    """Mean over the classes of a label but the background: 2 |A and B| / (|A| + |B|)."""
+    found = [2 * np.sum((mask == k) & (label == k)) / (np.sum(mask == k) + np.sum(label == k))
+             for k in np.unique(label) if k]  # fmt: skip
+    return float(np.mean(found))
