@@ -1,6 +1,6 @@
 """The matrix of formats on this machine: bytes, bits per weight, peak memory, speed and quality, with intervals.
 
-    python tests/bench/formats.py --out formats.jsonl --json   # every format whose extra is installed; 15 minutes
+    python tests/bench/formats.py --out formats.jsonl --json   # every format whose extra is installed; 15 to 25 minutes
     python tests/bench/formats.py --quick                      # three rows, few turns: under a minute if idle
     python tests/bench/formats.py --rows small/onnx-int8-dyn,unet/ov-int8
     python tests/bench/formats.py --models mid                 # the random Llama of 111 million weights alone
