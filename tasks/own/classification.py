@@ -14,6 +14,7 @@ from suite.data import Dataset, check
 from suite.errors import InputError
 from suite.manifest import Inputs, Manifest
 from suite.metrics.base import Metric
+from suite.metrics.classification import MOST_CLASSES
 from suite.metrics.shift import robust_accuracy
 from suite.model import Classifier, Signature
 from suite.task import AnyTask, Example, Row
@@ -192,10 +193,17 @@ def task(description: Description, folder: Path) -> AnyTask:
     """The task on the files under a folder.
 
     Raises:
-        InputError: as of `tasks.own.items.listed`, a label outside the classes, or other data than pinned.
+        InputError: as of `tasks.own.items.listed`, a label outside the classes, too many classes for a temperature, or
+            other data than pinned.
     """
     found = listed(description, folder)
     classes = classes_of((one.label for one in found.items), description, found.numbered)
+    fitted = next((key for key in ("calibration", "calibration_from") if getattr(description, key)), None)
+    if fitted and len(classes) > MOST_CLASSES:  # outcomes do not keep all their probabilities
+        raise InputError(
+            f"data set {description.name!r} has {len(classes)} classes, and a temperature is fitted with at most "
+            f"{MOST_CLASSES}: remove {fitted}"
+        )
     variants = named((one.known for one in found.items if not one.calibration), description)
     known_digest = cache(lambda: digest(found, folder, description))
     made = OwnClassification(description, classes, lambda: found, known_digest, variants)

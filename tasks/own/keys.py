@@ -30,9 +30,9 @@ class Description(Common):
     label: str | None = None
     """The table's column of labels."""
     calibration: dict[str, str] = Field(default_factory=dict)
-    """Columns of the table and the one value of items that a temperature is fitted on: {split = "val"}."""
+    """The table's columns and values of the items to fit a temperature on, {split = "val"}; up to 100 classes."""
     calibration_from: str | None = None
-    """Folder, table or .npz of such items, laid out as the data."""
+    """Folder, table or .npz of such items, laid out as the data; up to 100 classes."""
     positive: str | None = None
     """Two classes: the one that counts as yes; the second without this key."""
     ranking: bool = False

@@ -120,6 +120,24 @@ def test_a_temperature_is_fitted_on_the_declared_split_alone(
     assert found["nll_scaled"] < found["nll"]
 
 
+@pytest.mark.parametrize(("classes", "refused"), [(100, False), (101, True)])
+def test_a_temperature_needs_classes_whose_probabilities_are_kept(tmp_path: Path, classes: int, refused: bool) -> None:
+    """Told when the description is read, not after the whole run was asked; without the key all is well."""
+    lines = "id,y,part\n" + "\n".join(f"i{k},c{k:03d},val" for k in range(classes))
+    lines += "\n" + "\n".join(f"t{k},c{k:03d},test" for k in range(classes))
+    text = 'table = "t.csv"\nlabel = "y"\nwhere = {part = "test"}\n'
+    path = write(tmp_path, text + 'calibration = {part = "val"}\n', t__csv=lines)
+    if refused:
+        with pytest.raises(InputError, match="101 classes, and a temperature is fitted with at most 100: remove calib"):
+            load(path)
+        (tmp_path / "other.csv").write_text(lines.replace("\nt", "\no").replace("\ni", "\nj"))
+        with pytest.raises(InputError, match="remove calibration_from"):
+            load(write(tmp_path, text + 'calibration_from = "other.csv"\n', t__csv=lines))
+    else:
+        assert len(load(path).examples(None)) == 2 * classes
+    assert len(load(write(tmp_path, text, t__csv=lines)).examples(None)) == classes
+
+
 def test_arrays_and_predictions_by_id(tmp_path: Path, hallmark: Hallmark, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
     y = draw.integers(0, 3, 50)
