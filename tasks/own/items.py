@@ -1,16 +1,16 @@
 """The items of a user's classification data set: from folders of images, a table, or arrays.
 
 Images: 8 bits a channel, grey as [1, H, W] and everything else as RGB [3, H, W], in [0, 1]; `resize` and `crop` as
-`tasks.images_cls.photograph`. Arrays: uint8 [N, H, W(, C)] becomes [C, H, W] in [0, 1]; other numbers stay as they
-are, in float32. Tables: the columns of `features`, then one feature for each listed value of each column of
-`categorical`; an empty cell has none of them.
+`tasks.images_cls.photograph`. Arrays: uint8 [N, H, W(, C)] becomes [C, H, W] in [0, 1]; other numbers, and uint8
+of other shapes, stay as they are, in float32. Tables: the columns of `features`, then one feature for each listed value
+of each column of `categorical`; an empty cell has none of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -167,29 +167,56 @@ def _features(description: Description, rows: table.Table) -> NDArray[np.float32
 
 def _of_arrays(description: Description, path: Path, known: Mapping[str, Attributes] | None) -> Items:
     wanted = [description.x, description.y, *([description.ids] if description.ids else [])]
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            lost = next((name for name in wanted if name not in arrays.files), None)
-            if lost is not None:
-                raise InputError(f"{path} has no array {lost!r}; it has {', '.join(sorted(arrays.files))}")
-            found = [arrays[name] for name in wanted]
-    except OSError as error:
-        raise InputError(f"no arrays at {path}: {error.strerror or error}") from None
-    except ValueError as error:  # objects, which only a pickle could hold, or no .npz at all
-        raise InputError(f"{path} cannot be read as plain arrays: {error}") from None
+    found = _loaded(path, wanted)
     x, y = found[0], found[1].reshape(-1)
+    if x.ndim < 2 or 0 in x.shape[1:]:  # noqa: PLR2004
+        raise InputError(
+            f"{path}: {description.x!r} has the shape {list(x.shape)}; wanted: [items, ...], one row an item"
+        )
     if len(x) != len(y) or not len(x):
         raise InputError(f"{path}: {description.x!r} has {len(x)} items, {description.y!r} {len(y)}")
-    if x.dtype.kind not in "uif" or not np.isfinite(x).all():
-        raise InputError(f"{path}: {description.x!r} must hold finite numbers, it is {x.dtype}")
-    ids = [str(one) for one in found[2].tolist()] if description.ids else [f"row-{i:06d}" for i in range(len(x))]
+    if x.dtype.kind not in "uif" or not _fits_float32(x):
+        raise InputError(f"{path}: {description.x!r} must hold finite numbers of float32's range, it is {x.dtype}")
+    ids = [f"row-{i:06d}" for i in range(len(x))]
+    if description.ids:
+        ids = [str(one) for one in found[2].reshape(-1).tolist()]
+    if len(ids) != len(x):
+        raise InputError(f"{path}: {description.x!r} has {len(x)} items, {description.ids!r} {len(ids)} ids")
+    if "" in ids:
+        raise InputError(f"{path}: row {ids.index('') + 1} has no id in array {description.ids!r}")
     every = table.of_items(ids, known, path) if known is not None else [Attributes(i, {}) for i in ids]
     items = [Item(i, _input(one), str(label), k) for i, one, label, k in zip(ids, x, y.tolist(), every, strict=True)]
     return Items(items, {path}, y.dtype.kind in "ui")
 
 
+def _loaded(path: Path, wanted: Sequence[str]) -> list[NDArray[Any]]:
+    """These arrays of an .npz file."""
+    try:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            names = None if isinstance(arrays, np.ndarray) else arrays.files
+            found = [arrays[name] for name in wanted if name in names] if names is not None else []
+    except OSError as error:
+        raise InputError(f"no arrays at {path}: {error.strerror or error}") from None
+    except Exception as error:  # objects, which only a pickle could hold; zip and NumPy raise many types of a bad file
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} cannot be read as plain arrays: {why}") from None
+    if names is None:
+        raise InputError(f"{path} is one array (.npy); wanted: an .npz file with {', '.join(wanted)}")
+    lost = next((name for name in wanted if name not in names), None)
+    if lost is not None:
+        raise InputError(f"{path} has no array {lost!r}; it has {', '.join(sorted(names))}")
+    return found
+
+
+def _fits_float32(numbers: NDArray[Any]) -> bool:
+    """Whether every number is finite, and stays so in float32."""
+    most = np.finfo(np.float32).max
+    return bool(-most <= numbers.min() and numbers.max() <= most)  # NaN is neither
+
+
 def _input(one: NDArray[Any]) -> NDArray[np.float32]:
-    if one.dtype != np.uint8:
+    if one.dtype != np.uint8 or one.ndim not in (2, 3):
         return one.astype(np.float32)
     return channels_first(one if one.ndim == 3 else one[..., None])  # noqa: PLR2004
 
