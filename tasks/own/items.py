@@ -153,8 +153,10 @@ def _features(description: Description, rows: table.Table) -> NDArray[np.float32
     columns = []
     for name in description.features:
         numbers = rows.numbers(name)
-        if np.isnan(numbers).any():
-            raise InputError(f"{rows.path}: row {int(np.isnan(numbers).argmax()) + 1} has no number in column {name!r}")
+        fits = np.abs(numbers) <= np.finfo(np.float32).max
+        if not fits.all():
+            row = int(fits.argmin())
+            raise InputError(f"{rows.path}: row {row + 1} has {_unfit(numbers[row])} in column {name!r}")
         columns.append(numbers)
     for name, values in description.categorical.items():
         cells = rows.text(name)
@@ -163,6 +165,10 @@ def _features(description: Description, rows: table.Table) -> NDArray[np.float32
             raise unknown(f"value of {name!r} in {rows.path}", stray, values)
         columns += [np.array([cell == value for cell in cells], dtype=np.float64) for value in values]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _unfit(number: float) -> str:
+    return "no number" if np.isnan(number) else f"{number:g}, which is no finite number of float32's range,"
 
 
 def _of_arrays(description: Description, path: Path, known: Mapping[str, Attributes] | None) -> Items:

@@ -61,7 +61,7 @@ class Table:
         """A column as text; an empty cell (also NA, N/A, NaN, null) is ``""``.
 
         Raises:
-            InputError: there is no such column.
+            InputError: there is no such column, or more than one.
         """
         return ["" if cell is None else str(cell).strip() for cell in self._column(column).to_pylist()]
 
@@ -69,18 +69,21 @@ class Table:
         """A column as numbers; an empty cell is NaN.
 
         Raises:
-            InputError: there is no such column, or a cell is not a number.
+            InputError: there is no such column, or more than one, or a cell is not a number.
         """
         cells = self._column(column).to_pylist()
         try:
             return np.array([np.nan if cell is None else float(cell) for cell in cells], dtype=np.float64)
-        except ValueError:
+        except (ValueError, TypeError):  # text that is no number; a date, a list
             bad = next(cell for cell in cells if cell is not None and not _is_number(cell))
             raise InputError(f"{self.path}: column {column!r} holds {str(bad)!r}, which is not a number") from None
 
     def _column(self, name: str) -> Any:
         if name not in self.columns.column_names:
             raise unknown(f"column in {self.path}", name, self.columns.column_names)
+        count = self.columns.column_names.count(name)
+        if count > 1:
+            raise InputError(f"{self.path} has {count} columns {name!r}; give each a name of its own")
         return self.columns.column(name)
 
 
@@ -251,7 +254,7 @@ def _text(path: Path) -> pa.Table:
 def _is_number(cell: Any) -> bool:
     try:
         float(cell)
-    except ValueError:
+    except (ValueError, TypeError):
         return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,26 @@ def test_refused_in_one_line(tmp_path, text, fields, words):
     with pytest.raises(InputError, match=words) as refused:
         table.attributes(written(tmp_path, text), described(**fields))
     assert "\n" not in str(refused.value)
+
+
+def test_dates_and_lists_are_no_numbers(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    cells = {"id": ["a", "b"], "since": [None, date(2020, 5, 17)], "x": [[1.0], [2.0]]}
+    pq.write_table(pa.table(cells), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="'since' holds '2020-05-17', which is not a number"):
+        table.attributes(table.read(tmp_path / "t.parquet"), described(groups=["since"], bands={"since": [40]}))
+    with pytest.raises(InputError, match=r"'x' holds '\[1.0\]', which is not a number"):
+        table.read(tmp_path / "t.parquet").numbers("x")
+
+
+def test_a_column_named_twice_is_refused_where_it_is_asked_for(tmp_path):
+    """Spreadsheets write further columns without a name, which nobody asks for."""
+    rows = written(tmp_path, "id,site,site,,\n001,A,B,,\n002,A,B,,\n")
+    assert list(table.attributes(rows, described())) == ["001", "002"]
+    with pytest.raises(InputError, match="has 2 columns 'site'; give each a name of its own"):
+        table.attributes(rows, described(groups=["site"]))
 
 
 def test_an_item_without_a_row_is_refused(tmp_path):
