@@ -147,7 +147,10 @@ def _table(weights: Path, name: str, inputs: Inputs) -> Table:
             for wanted in (name, inputs.ids):
                 if wanted is not None and wanted not in arrays.files:
                     raise UnitError(f"{weights.name} has no array {wanted!r}; it has {', '.join(sorted(arrays.files))}")
-            scores, ids = arrays[name], None if inputs.ids is None else arrays[inputs.ids].astype(str).tolist()
+            scores, ids = (
+                arrays[name],
+                None if inputs.ids is None else _ids(arrays[inputs.ids], inputs.ids, weights.name),
+            )
     else:
         columns = _columns(weights, inputs.ids or "id")
         chosen = [column for column in columns.column_names if column.startswith(name)]
@@ -155,10 +158,24 @@ def _table(weights: Path, name: str, inputs: Inputs) -> Table:
         if len(chosen) < 2 or key not in columns.column_names:  # noqa: PLR2004 - one class is no choice
             has = ", ".join(columns.column_names)
             raise UnitError(f"{weights.name} needs a column {key!r} and one a class beginning {name!r}; it has {has}")
+        for column in (key, *chosen):
+            if columns.column_names.count(column) > 1:
+                raise UnitError(
+                    f"{weights.name} has more than one column {column!r}; wanted: one for the ids and one a class"
+                )
         scores = np.stack([_numbers(columns, column, weights.name) for column in chosen], axis=1)
-        ids = [str(value) for value in columns.column(key).to_pylist()]
-    rows = None if ids is None else _rows_of(ids, weights.name)
-    return Table(_probabilities(scores, weights.name, inputs), rows)
+        ids = ["" if value is None else str(value) for value in columns.column(key).to_pylist()]
+    probs_NK = _probabilities(scores, weights.name, inputs)
+    if ids is not None and len(ids) != len(probs_NK):
+        raise UnitError(f"{weights.name} has {len(ids)} ids and scores of {len(probs_NK)} items; wanted: as many")
+    return Table(probs_NK, None if ids is None else _rows_of(ids, weights.name))
+
+
+def _ids(array: NDArray[Any], name: str, file: str) -> list[str]:
+    """An array of ids as text."""
+    if array.ndim != 1:
+        raise UnitError(f"{file}: ids {name!r} are of shape {array.shape}; wanted: [items]")
+    return [str(value) for value in array.astype(str).tolist()]
 
 
 def _numbers(columns: Any, column: str, file: str) -> NDArray[Any]:
@@ -179,6 +196,9 @@ def _is_number(value: object) -> bool:
 
 
 def _rows_of(ids: Sequence[str], file: str) -> dict[str, int]:
+    empty = next((row for row, item in enumerate(ids) if not item.strip()), None)
+    if empty is not None:
+        raise UnitError(f"{file}: row {empty} has no id")
     rows = {item: row for row, item in enumerate(ids)}
     if len(rows) != len(ids):
         twice = next(item for row, item in enumerate(ids) if rows[item] != row)

@@ -14,7 +14,10 @@ from support import REAL, Ran, one_line, write_submission
 
 import tasks
 from suite.data import Dataset
-from suite.manifest import Manifest
+from suite.errors import UnitError
+from suite.formats.base import Place
+from suite.formats.predictions import Predictions
+from suite.manifest import Inputs, Manifest
 from suite.task import Example
 from tasks.labels import LabelsOnly
 from tasks.metric_sets import Measured
@@ -168,6 +171,41 @@ def test_files_that_do_not_fit_fail_in_one_line(
     folder = given("a", file, content, **inputs)
     one_line(hallmark("run", folder, "-t", "made-up"), 1, *words)
     assert not list(Path("results").glob("a/*/*.json"))
+
+
+Z3 = np.eye(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "inputs", "words"),
+    [
+        ("a.npz", npz(z=Z3, i=np.array(list("abcd"))), {"ids": "i"}, "a.npz has 4 ids and scores of 3 items"),
+        ("a.npz", npz(z=Z3, i=np.array(list("ab"))), {"ids": "i"}, "a.npz has 2 ids and scores of 3 items"),
+        ("a.npz", npz(z=Z3, i=np.full((3, 2), "a")), {"ids": "i"}, r"ids 'i' are of shape \(3, 2\); wanted: \[items\]"),
+        ("a.npz", npz(z=Z3, i=np.array("a")), {"ids": "i"}, r"ids 'i' are of shape \(\)"),
+        ("a.npz", npz(z=Z3, i=np.array(["a", "", "c"])), {"ids": "i"}, "a.npz: row 1 has no id"),
+        ("a.csv", b"id,p_0,p_1\nx,1.,2.\n,1.,2.\n", {}, "a.csv: row 1 has no id"),
+        ("a.csv", b"id,p_0,p_0,p_1\nx,1.,2.,3.\n", {}, "a.csv has more than one column 'p_0'"),
+        ("a.csv", b"id,p_0,p_1,id\nx,1.,2.,x\n", {}, "a.csv has more than one column 'id'"),
+    ],
+)
+def test_ids_and_columns_that_do_not_fit_the_scores_are_named(
+    tmp_path: Path, file: str, content: bytes, inputs: dict[str, Any], words: str
+) -> None:
+    (tmp_path / file).write_bytes(content)
+    declared = Inputs(scores="z" if file.endswith("z") else None, **inputs)
+    with pytest.raises(UnitError, match=words) as caught:
+        Predictions().load(tmp_path / file, "classification", declared, Place())
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_ids_of_a_parquet_file_are_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"id": ["a", None], "p_0": [1.0, 2.0], "p_1": [2.0, 1.0]}), tmp_path / "a.parquet")
+    with pytest.raises(UnitError, match="row 1 has no id"):
+        Predictions().load(tmp_path / "a.parquet", "classification", Inputs(), Place())
 
 
 @pytest.mark.parametrize(
