@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as csv_lines
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,23 +61,28 @@ class Table:
     def text(self, column: str) -> list[str]:
         """A column as text; an empty cell (also NA, N/A, NaN, null) is ``""``.
 
+        So is a NaN of a Parquet file, which is how pandas writes that a number is missing.
+
         Raises:
             InputError: there is no such column, or more than one.
         """
-        return ["" if cell is None else str(cell).strip() for cell in self._column(column).to_pylist()]
+        return ["" if cell is None else str(cell).strip() for cell in self._cells(column)]
 
     def numbers(self, column: str) -> NDArray[np.float64]:
-        """A column as numbers; an empty cell is NaN.
+        """A column as numbers; an empty cell (as of `text`) is NaN.
 
         Raises:
             InputError: there is no such column, or more than one, or a cell is not a number.
         """
-        cells = self._column(column).to_pylist()
+        cells = self._cells(column)
         try:
             return np.array([np.nan if cell is None else float(cell) for cell in cells], dtype=np.float64)
         except (ValueError, TypeError):  # text that is no number; a date, a list
             bad = next(cell for cell in cells if cell is not None and not _is_number(cell))
             raise InputError(f"{self.path}: column {column!r} holds {str(bad)!r}, which is not a number") from None
+
+    def _cells(self, column: str) -> list[Any]:
+        return [None if _is_empty(cell) else cell for cell in self._column(column).to_pylist()]
 
     def _column(self, name: str) -> Any:
         if name not in self.columns.column_names:
@@ -249,6 +255,12 @@ def _text(path: Path) -> pa.Table:
             column_types={name: pa.string() for name in names}, null_values=_EMPTY, strings_can_be_null=True
         ),
     )
+
+
+def _is_empty(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return cell.strip() in _EMPTY
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _is_number(cell: Any) -> bool:

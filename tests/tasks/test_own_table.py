@@ -73,6 +73,37 @@ def test_refused_in_one_line(tmp_path, text, fields, words):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("empty", [None, "", "NA", "N/A", "NaN", "nan", "null", " NA "])
+def test_what_is_empty_in_text_is_empty_in_parquet(tmp_path, empty):
+    """A group of its own, no band, and no cluster that strangers share."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    age = float("nan") if empty == "nan" else None
+    cells = {"id": ["a", "b", "c"], "patient": ["p", empty, empty], "site": ["A", "B", empty], "age": [30.0, 50.0, age]}
+    fields = described(cluster="patient", groups=["site", "age"], bands={"age": [40]})
+    pq.write_table(pa.table(cells), tmp_path / "t.parquet")
+    known = table.attributes(table.read(tmp_path / "t.parquet"), fields)
+    lines = [",".join("" if cell is None else str(cell) for cell in row) for row in zip(*cells.values(), strict=True)]
+    assert known == table.attributes(written(tmp_path, "\n".join([",".join(cells), *lines])), fields)
+    assert known["c"] == table.Attributes("c", {"site": table.MISSING, "age": table.MISSING})
+    assert known["b"] == table.Attributes("b", {"site": "B", "age": ">=40"})
+
+
+def test_numbers_that_are_missing_in_parquet_are_no_group(tmp_path):
+    """pandas writes whole numbers with a gap as floats with NaN."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"id": ["a", "b"], "site": [1.0, float("nan")], "x": ["7", "NA"]}), tmp_path / "t.parquet")
+    rows = table.read(tmp_path / "t.parquet")
+    assert [one.groups["site"] for one in table.attributes(rows, described(groups=["site"])).values()] == [
+        "1.0",
+        table.MISSING,
+    ]
+    assert np.array_equal(rows.numbers("x"), [7, np.nan], equal_nan=True)
+
+
 def test_dates_and_lists_are_no_numbers(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
