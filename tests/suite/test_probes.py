@@ -81,9 +81,10 @@ def test_memory_of_this_process_grows_with_an_array() -> None:
     assert status_bytes(2**22 + 1, "VmRSS") is None
 
 
-def counter(root: Path, name: str, energy_uj: int) -> None:
+def counter(root: Path, name: str, energy_uj: int, domain: str = "package-0") -> None:
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "name").write_text(f"{domain}\n")
     (folder / "energy_uj").write_text(f"{energy_uj}\n")
     (folder / "max_energy_range_uj").write_text("1000000\n")
 
@@ -99,6 +100,24 @@ def test_rapl_takes_the_difference_and_its_wrap_around(tmp_path: Path) -> None:
     assert values(probe) == {"energy_j": pytest.approx(0.5 + 0.2)}
     resumed = Observed(1, 1, 1, 1, None, [], resumed=True)
     assert probe.read(resumed) == {}
+
+
+def test_rapl_counts_packages_and_dies_once_and_not_the_whole_platform(tmp_path: Path) -> None:
+    def zones(package_uj: int, psys_uj: int) -> None:
+        counter(tmp_path, "intel-rapl:0", package_uj)
+        counter(tmp_path, "intel-rapl:0:0", package_uj, "core")
+        counter(tmp_path, "intel-rapl:1", psys_uj, "psys")
+        counter(tmp_path, "intel-rapl:10", package_uj, "package-1-die-0")
+
+    zones(0, 0)
+    with Rapl(tmp_path) as probe:
+        zones(100_000, 900_000)
+    assert values(probe) == {"energy_j": pytest.approx(0.1 + 0.1)}
+
+
+def test_rapl_of_the_platform_alone_is_no_energy_of_the_packages(tmp_path: Path) -> None:
+    counter(tmp_path, "intel-rapl:0", 0, "psys")
+    assert "processor package" in str(Rapl(tmp_path).unavailable())
 
 
 def test_rapl_without_counters_is_null_with_the_reason(tmp_path: Path) -> None:

@@ -169,6 +169,7 @@ def test_energy_without_a_counter_is_a_reason(tmp_path: Path, monkeypatch: pytes
 def test_rapl_joules_count_the_wrap_around(tmp_path: Path) -> None:
     package = tmp_path / "intel-rapl:0"
     package.mkdir()
+    (package / "name").write_text("package-0\n")
     (package / "max_energy_range_uj").write_text("999999")
     (package / "energy_uj").write_text("900000")
     counter = Rapl(tmp_path)
