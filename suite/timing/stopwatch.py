@@ -19,7 +19,7 @@ from suite.formats.base import Description
 from suite.manifest import Inputs
 from suite.model import Array, Facts
 from suite.probes.memory import reset_peak, resident
-from suite.timing import held, meter
+from suite.timing import cuda, held, meter
 from suite.timing.clock import Call, Clock, burst, warm
 from suite.timing.scenario import CAP_BYTES, CAP_S, MOST, Scenario, input_shape
 from suite.timing.steps import Step, step_of
@@ -59,7 +59,7 @@ class Watch:
         self._ready: dict[Scenario, _Ready] = {}
         self._watching, self._sites = ExitStack(), Sites()
         self._described: Description | None = None
-        self._clock = Clock(settle=_cuda_settle) if self.order["device"] == "cuda" else Clock()
+        self._clock = Clock(settle=cuda.settle, lap=cuda.lap) if self.order["device"] == "cuda" else Clock()
 
     def answer(self, order: Mapping[str, Any]) -> dict[str, Array]:
         """Raw samples of one order, all as float64 arrays.
@@ -183,9 +183,3 @@ def _arrays(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _floats(value: Any) -> Array:
     return np.atleast_1d(np.asarray(value, dtype=np.float64))
-
-
-def _cuda_settle() -> None:
-    import torch
-
-    torch.cuda.synchronize()
