@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import gc
+import sys
+from collections.abc import Callable, Iterator
 
 _MS = 1e-3
 
@@ -31,3 +34,34 @@ def lap() -> Callable[[], float]:
         return float(start.elapsed_time(end)) * _MS
 
     return seconds
+
+
+def grown() -> Callable[[], int]:
+    """Asked later: how far torch's tensors on the device went above what they hold now, bytes."""
+    import torch
+
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = int(torch.cuda.memory_allocated())
+    return lambda: int(torch.cuda.max_memory_allocated()) - before
+
+
+@contextlib.contextmanager
+def memory_ends() -> Iterator[None]:
+    """Turn torch's error of a device whose memory ran out into Python's, and give back what the call had taken.
+
+    Raises:
+        MemoryError: it ran out.
+    """
+    torch = sys.modules.get("torch")
+    ran_out = torch.OutOfMemoryError if torch else MemoryError
+    try:
+        yield
+    except ran_out as error:
+        short = str(error).partition("\n")[0]
+    else:
+        return
+    gc.collect()  # the failed call's tensors, which its traceback held
+    if torch:
+        torch.cuda.empty_cache()
+    raise MemoryError(short)

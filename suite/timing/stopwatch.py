@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +73,9 @@ class Watch:
             return _arrays(self._memory(scenario))
         if what == "energy":
             ready = self._warm(scenario)
-            return _arrays(meter.energy(lambda: ready.step() and None, order["seconds"]) | {"batch": ready.batch})
+            return _arrays(
+                meter.energy(lambda: self._clock.call(ready.step), order["seconds"]) | {"batch": ready.batch}
+            )
         if what != "burst":
             raise HallmarkError(f"nothing is timed under the name {what!r}")
         return _arrays(self._burst(scenario, order["seconds"]))
@@ -114,15 +116,20 @@ class Watch:
     def _largest(self, scenario: Scenario) -> int:
         """The largest power of two within the caps; 1 if none is."""
         batch, best = 1, 1
-        while batch <= MOST:
-            step = self._step(scenario, batch)
-            reset_peak()
-            before = resident().get("rss", 0)
-            took = self._clock.call(step).seconds
-            if resident().get("peak", before) - before > CAP_BYTES or took > CAP_S:
-                break
+        while batch <= MOST and self._fits(self._step(scenario, batch)):
             best, batch = batch, 2 * batch
         return best
+
+    def _fits(self, step: Step) -> bool:
+        """Whether a call is within the caps: of seconds the second one, as the first may compile or fill caches."""
+        try:
+            with cuda.memory_ends():
+                grown = (cuda.grown if self.order["device"] == "cuda" else _grown)()
+                self._clock.call(step)
+                took = self._clock.call(step).seconds
+                return grown() <= CAP_BYTES and took <= CAP_S
+        except MemoryError:
+            return False
 
     def _memory(self, scenario: Scenario) -> dict[str, Any]:
         """Bytes above what the process took before the model, after the load and after two forwards."""
@@ -174,6 +181,13 @@ class Watch:
 
     def _step(self, scenario: Scenario, batch: int) -> Step:
         return step_of(self.model, scenario, batch, None if scenario.tokens else self._shape)
+
+
+def _grown() -> Callable[[], int]:
+    """Asked later: how far this process' resident memory went above what it is now."""
+    reset_peak()
+    before = resident().get("rss", 0)
+    return lambda: resident().get("peak", before) - before
 
 
 def _arrays(found: Mapping[str, Any]) -> dict[str, Any]:
