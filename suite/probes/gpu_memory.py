@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import psutil
-
 from suite.probes.base import Observed, Probe, Reading
 from suite.probes.nvml import process_bytes
 
@@ -45,6 +43,8 @@ class GpuMemory(Probe):
 
     def __exit__(self, *_: object) -> None:
         """Sum over the GPUs, and over this process' children, which the models are."""
+        import psutil  # slow to import, and `hallmark list` names the probes
+
         self._left = True
         try:
             used = self._used()

@@ -25,7 +25,7 @@ def lap() -> Callable[[], float]:
     """
     import torch
 
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     start.record()
 
     def seconds() -> float:
