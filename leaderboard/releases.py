@@ -223,7 +223,7 @@ def _changed(step: Step) -> str | None:
         "protocol": (a.protocol, b.protocol),
         "data": (a.data_sha256, b.data_sha256),
         "seed": (a.seed, b.seed),
-        "machine": (a.machine, b.machine),
+        "machine": tuple((m.id, m.device, m.threads) for m in (a.machine, b.machine)),  # older records tell no more
         "hallmark": (a.provenance.hallmark, b.provenance.hallmark),
         "packages": (a.provenance.packages, b.provenance.packages),
     }

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,12 @@ from suite.record import Machine
 
 _GIB = 1 << 30
 _CUDA_DEVICE = Path("/dev/nvidiactl")
+_CPUINFO = Path("/proc/cpuinfo")
+_CPUS = Path("/sys/devices/system/cpu")
+_VECTORS = {  # field of /proc/cpuinfo -> the flags in it that name vector and matrix instructions: x86, arm
+    "flags": re.compile("mmx|sse|ssse|pni$|fma|f16c|avx|amx|xop$"),
+    "Features": re.compile("asimd|fphp$|sve|sme|bf16|i8mm|neon|vfp"),
+}
 
 
 def cores() -> int:
@@ -52,14 +59,46 @@ def observe(device: str = "cpu", threads: int | None = None) -> Machine:
         gpu=gpu,
         device=device,
         threads=threads,
+        cpu_flags=cpu_flags(),
+        governor=governor(),
     )
 
 
-@functools.cache
+def cpu_flags() -> str | None:
+    """Vector and matrix instruction sets that Linux states of every core, sorted; None where it states none."""
+    for field, vector in _VECTORS.items():
+        cores_flags = [set(flags.split()) for flags in _stated(field)]
+        if cores_flags:
+            return " ".join(sorted(flag for flag in set.intersection(*cores_flags) if vector.match(flag))) or None
+    return None
+
+
+def governor() -> str | None:
+    """Frequency governors of the cores that this process may use, sorted; None where Linux tells of none."""
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    found = set()
+    for core in mine:
+        try:
+            found.add((_CPUS / f"cpu{core}" / "cpufreq" / "scaling_governor").read_text(encoding="ascii").strip())
+        except (OSError, ValueError):
+            continue
+    return " ".join(sorted(found - {""})) or None
+
+
 def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    names = _stated("model name")
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _stated(field: str) -> list[str]:
+    """Values of one field of /proc/cpuinfo, one a core; empty where there is no such file."""
+    lines = (line.partition(":") for line in _cpuinfo(_CPUINFO))
+    return [value.strip() for name, _, value in lines if name.strip() == field]
+
+
+@functools.cache
+def _cpuinfo(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

@@ -64,6 +64,10 @@ class Machine(_Stored):
     """Where the model computed: `cpu` or `cuda`."""
     threads: int
     """CPU threads that the model's runtime was given."""
+    cpu_flags: str | None = None
+    """The processor's vector and matrix instruction sets, sorted, by Linux's names; null where it tells none."""
+    governor: str | None = None
+    """Linux's frequency governors of the cores that the process may use, sorted; null where there is none (guests)."""
 
 
 class Provenance(_Stored):

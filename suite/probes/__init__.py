@@ -7,6 +7,7 @@ from collections.abc import Callable
 from suite.probes.activations import Activations
 from suite.probes.base import Batch, Observed, Probe, Reading, Series
 from suite.probes.clock import Clock
+from suite.probes.gpu_memory import GpuMemory
 from suite.probes.memory import Memory
 from suite.probes.nvml import Nvml
 from suite.probes.rapl import Rapl
@@ -14,7 +15,7 @@ from suite.probes.size import Size
 from suite.probes.static import Static
 
 PROBES: dict[str, Callable[[], Probe]] = {
-    probe.name: probe for probe in (Size, Static, Activations, Clock, Memory, Rapl, Nvml)
+    probe.name: probe for probe in (Size, Static, Activations, Clock, Memory, GpuMemory, Rapl, Nvml)
 }
 
 __all__ = ["PROBES", "Batch", "Observed", "Probe", "Reading", "Series"]

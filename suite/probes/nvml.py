@@ -32,6 +32,22 @@ def gpu_name() -> str | None:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
+def process_bytes() -> dict[int, int]:
+    """Bytes of device memory of every process that computes, by process id, over all GPUs; only what is told.
+
+    Raises:
+        ImportError: the package is not installed.
+        pynvml.NVMLError: no driver, or it does not tell.
+    """
+    found: dict[int, int] = {}
+    with _nvml() as nvml:
+        for i in range(nvml.nvmlDeviceGetCount()):
+            for one in nvml.nvmlDeviceGetComputeRunningProcesses(nvml.nvmlDeviceGetHandleByIndex(i)):
+                if one.usedGpuMemory is not None:  # Windows' driver model does not tell
+                    found[one.pid] = found.get(one.pid, 0) + int(one.usedGpuMemory)
+    return found
+
+
 class Nvml(Probe):
     """Joules of all GPUs while the child worked, idle power included."""
 

@@ -18,7 +18,7 @@ class Rapl(Probe):
     readings = (Reading("energy_j", "J", False, ("rapl_package_j",), lambda s: sum(s["rapl_package_j"])),)
 
     def __init__(self, root: Path = _ROOT) -> None:
-        self._packages = sorted(root.glob("intel-rapl:[0-9]")) + sorted(root.glob("amd-rapl:[0-9]"))
+        self._packages = sorted(zone for zone in root.glob("*-rapl:*") if _package(zone))
         self._root = root
         self._before: list[int] = []
         self._used_j: list[float] = []
@@ -28,7 +28,7 @@ class Rapl(Probe):
     def unavailable(self) -> str | None:
         """Needs readable ``energy_uj`` files."""
         if not self._packages:
-            return f"no RAPL counter under {self._root} (virtual machines rarely have one)"
+            return f"no RAPL counter of a processor package under {self._root} (virtual machines rarely have one)"
         try:
             self._counters()
         except OSError as error:
@@ -64,3 +64,14 @@ class Rapl(Probe):
 
     def _counters(self) -> list[int]:
         return [int((package / "energy_uj").read_text()) for package in self._packages]
+
+
+def _package(zone: Path) -> bool:
+    """Whether a power zone counts a whole package or one die of it: `psys` counts the packages once more, with more.
+
+    Source: Linux, Documentation/power/powercap/powercap.rst, and drivers/powercap/intel_rapl_common.c for the names.
+    """
+    try:
+        return (zone / "name").read_text(encoding="ascii", errors="replace").startswith("package")
+    except OSError:
+        return False

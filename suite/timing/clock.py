@@ -34,19 +34,24 @@ class Clock:
         wall: seconds, wall time.
         cpu: seconds, processor time of all threads of this process.
         settle: waits until all work that was given to a device is done.
+        lap: begins to take the seconds of a call by the device's own clock, and ends when what it gives is asked; None
+            where the wall time is that of the call.
     """
 
     wall: Callable[[], float] = time.perf_counter
     cpu: Callable[[], float] = time.process_time
     settle: Callable[[], None] = field(default=lambda: None)
+    lap: Callable[[], Callable[[], float]] | None = None
 
     def call(self, step: Step) -> Call:
         """Time one call."""
         self.settle()
         cpu, start = self.cpu(), self.wall()
+        on_device = self.lap() if self.lap else None
         stamps = step()
+        took = on_device() if on_device else None
         self.settle()
-        took = self.wall() - start
+        took = self.wall() - start if took is None else took
         ends = (stamps[0] - start, stamps[-1] - start) if stamps else (None, None)
         return Call(took, self.cpu() - cpu, *ends)
 

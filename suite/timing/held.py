@@ -6,6 +6,8 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
+_PACKED = 0.1  # of the held bytes, at most, are integers where the float operations are the model's
+
 
 def tensor_bytes() -> float:
     """Bytes of the distinct storages of all live torch tensors in this process.
@@ -14,27 +16,23 @@ def tensor_bytes() -> float:
     another runtime (ONNX Runtime, llama.cpp) cannot be seen.
     """
     gc.collect()
-    seen = {}
-    for tensor in _tensors():
-        for one in _plain(tensor):
-            try:
-                storage = one.untyped_storage()
-                seen[storage.data_ptr()] = storage.nbytes()
-            except (RuntimeError, NotImplementedError):
-                continue
-    return float(sum(seen.values()))
+    return _bytes(_tensors())
 
 
 def flops(step: Callable[[], Any]) -> float:
     """Floating-point operations of one call (2 a multiply-add), by torch's FlopCounterMode with eager attention.
 
-    Only of float weights: the counter does not see what quantised kernels compute, so for them it is 0.
+    Only of float weights: the counter does not see what quantised kernels compute, so for them it is 0. Weights are
+    quantised as well where they are packed into integers that are no parameters (GPTQ's buffers).
     """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    if any(type(t) is not torch.nn.Parameter or not t.is_floating_point() for t in _tensors() if _weight(t)):
+    live = _tensors()
+    if any(type(t) is not torch.nn.Parameter or not t.is_floating_point() for t in live if _weight(t)):
+        return 0.0
+    if _bytes([one for one in live if _packable(one)]) > _PACKED * _bytes(live):
         return 0.0
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         step()
@@ -65,6 +63,26 @@ def _tensors() -> list[Any]:
 
     found = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
     return [one for one in found if not issubclass(type(one), FakeTensor) and one.device.type != "meta"]
+
+
+def _bytes(tensors: list[Any]) -> float:
+    """Bytes of the distinct storages of these tensors."""
+    seen = {}
+    for tensor in tensors:
+        for one in _plain(tensor):
+            try:
+                storage = one.untyped_storage()
+                seen[storage.data_ptr()] = storage.nbytes()
+            except (RuntimeError, NotImplementedError):
+                continue
+    return float(sum(seen.values()))
+
+
+def _packable(tensor: Any) -> bool:
+    """Whether it may hold packed weights: an integer, but for masks (bool) and ids or positions (int64)."""
+    import torch
+
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype in (torch.bool, torch.int64))
 
 
 def _weight(tensor: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from suite.formats.base import Description
 from suite.manifest import Inputs
 from suite.model import Array, Facts
 from suite.probes.memory import reset_peak, resident
-from suite.timing import held, meter
+from suite.timing import cuda, held, meter
 from suite.timing.clock import Call, Clock, burst, warm
 from suite.timing.scenario import CAP_BYTES, CAP_S, MOST, Scenario, input_shape
 from suite.timing.steps import Step, step_of
@@ -59,7 +59,7 @@ class Watch:
         self._ready: dict[Scenario, _Ready] = {}
         self._watching, self._sites = ExitStack(), Sites()
         self._described: Description | None = None
-        self._clock = Clock(settle=_cuda_settle) if self.order["device"] == "cuda" else Clock()
+        self._clock = Clock(settle=cuda.settle, lap=cuda.lap) if self.order["device"] == "cuda" else Clock()
 
     def answer(self, order: Mapping[str, Any]) -> dict[str, Array]:
         """Raw samples of one order, all as float64 arrays.
@@ -73,7 +73,9 @@ class Watch:
             return _arrays(self._memory(scenario))
         if what == "energy":
             ready = self._warm(scenario)
-            return _arrays(meter.energy(lambda: ready.step() and None, order["seconds"]) | {"batch": ready.batch})
+            return _arrays(
+                meter.energy(lambda: self._clock.call(ready.step), order["seconds"]) | {"batch": ready.batch}
+            )
         if what != "burst":
             raise HallmarkError(f"nothing is timed under the name {what!r}")
         return _arrays(self._burst(scenario, order["seconds"]))
@@ -114,15 +116,20 @@ class Watch:
     def _largest(self, scenario: Scenario) -> int:
         """The largest power of two within the caps; 1 if none is."""
         batch, best = 1, 1
-        while batch <= MOST:
-            step = self._step(scenario, batch)
-            reset_peak()
-            before = resident().get("rss", 0)
-            took = self._clock.call(step).seconds
-            if resident().get("peak", before) - before > CAP_BYTES or took > CAP_S:
-                break
+        while batch <= MOST and self._fits(self._step(scenario, batch)):
             best, batch = batch, 2 * batch
         return best
+
+    def _fits(self, step: Step) -> bool:
+        """Whether a call is within the caps: of seconds the second one, as the first may compile or fill caches."""
+        try:
+            with cuda.memory_ends():
+                grown = (cuda.grown if self.order["device"] == "cuda" else _grown)()
+                self._clock.call(step)
+                took = self._clock.call(step).seconds
+                return grown() <= CAP_BYTES and took <= CAP_S
+        except MemoryError:
+            return False
 
     def _memory(self, scenario: Scenario) -> dict[str, Any]:
         """Bytes above what the process took before the model, after the load and after two forwards."""
@@ -176,6 +183,13 @@ class Watch:
         return step_of(self.model, scenario, batch, None if scenario.tokens else self._shape)
 
 
+def _grown() -> Callable[[], int]:
+    """Asked later: how far this process' resident memory went above what it is now."""
+    reset_peak()
+    before = resident().get("rss", 0)
+    return lambda: resident().get("peak", before) - before
+
+
 def _arrays(found: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers as float64 arrays; texts, which no array can carry, as lists of one."""
     return {name: [value] if isinstance(value, str) else _floats(value) for name, value in found.items()}
@@ -183,9 +197,3 @@ def _arrays(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _floats(value: Any) -> Array:
     return np.atleast_1d(np.asarray(value, dtype=np.float64))
-
-
-def _cuda_settle() -> None:
-    import torch
-
-    torch.cuda.synchronize()

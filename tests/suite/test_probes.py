@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import REPOSITORY
@@ -15,7 +17,9 @@ from suite import measure
 from suite.probes import PROBES
 from suite.probes.base import Batch, Observed, Probe
 from suite.probes.clock import Clock
+from suite.probes.gpu_memory import GpuMemory
 from suite.probes.memory import Memory, status_bytes
+from suite.probes.nvml import process_bytes
 from suite.probes.rapl import Rapl
 from suite.probes.size import Size
 
@@ -81,9 +85,10 @@ def test_memory_of_this_process_grows_with_an_array() -> None:
     assert status_bytes(2**22 + 1, "VmRSS") is None
 
 
-def counter(root: Path, name: str, energy_uj: int) -> None:
+def counter(root: Path, name: str, energy_uj: int, domain: str = "package-0") -> None:
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "name").write_text(f"{domain}\n")
     (folder / "energy_uj").write_text(f"{energy_uj}\n")
     (folder / "max_energy_range_uj").write_text("1000000\n")
 
@@ -101,12 +106,70 @@ def test_rapl_takes_the_difference_and_its_wrap_around(tmp_path: Path) -> None:
     assert probe.read(resumed) == {}
 
 
+def test_rapl_counts_packages_and_dies_once_and_not_the_whole_platform(tmp_path: Path) -> None:
+    def zones(package_uj: int, psys_uj: int) -> None:
+        counter(tmp_path, "intel-rapl:0", package_uj)
+        counter(tmp_path, "intel-rapl:0:0", package_uj, "core")
+        counter(tmp_path, "intel-rapl:1", psys_uj, "psys")
+        counter(tmp_path, "intel-rapl:10", package_uj, "package-1-die-0")
+
+    zones(0, 0)
+    with Rapl(tmp_path) as probe:
+        zones(100_000, 900_000)
+    assert values(probe) == {"energy_j": pytest.approx(0.1 + 0.1)}
+
+
+def test_rapl_of_the_platform_alone_is_no_energy_of_the_packages(tmp_path: Path) -> None:
+    counter(tmp_path, "intel-rapl:0", 0, "psys")
+    assert "processor package" in str(Rapl(tmp_path).unavailable())
+
+
 def test_rapl_without_counters_is_null_with_the_reason(tmp_path: Path) -> None:
     reason = Rapl(tmp_path).unavailable()
     assert reason is not None
     assert str(tmp_path) in reason
     (m,) = [m for m in measure.readings({}, {"rapl": reason}) if m.name == "energy_j"]
     assert (m.value, m.n, m.reason) == (None, 0, reason)
+
+
+def test_gpu_memory_is_that_of_the_processes_begun_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        probe = GpuMemory(lambda: {child.pid: 700, os.getpid(): 40, 1: 5})
+        with probe:
+            pass
+        assert probe.unavailable() is None
+        assert values(probe) == {"gpu_process_bytes": 700}
+        assert probe.read(replace(OBSERVED, alone=False)) == {}
+        other = GpuMemory(lambda: {1: 5})
+        with other:
+            pass
+        assert other.read(OBSERVED) == {}
+        assert "lists no process" in str(other.unavailable())
+    finally:
+        child.communicate()
+
+
+class Driver:
+    """NVML with two GPUs, as `pynvml` of nvidia-ml-py 13 speaks for it."""
+
+    def nvmlInit(self) -> None: ...  # noqa: N802
+    def nvmlShutdown(self) -> None: ...  # noqa: N802
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, i: int) -> int:  # noqa: N802
+        return i
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:  # noqa: N802
+        rows = [[(7, 100), (8, None)], [(7, 20), (9, 3)]][handle]
+        return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in rows]
+
+
+def test_memory_of_a_process_is_summed_over_gpus_and_left_out_where_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Driver())  # type: ignore[arg-type]
+    assert process_bytes() == {7: 120, 9: 3}
 
 
 def test_missing_series_are_null_with_a_reason() -> None:

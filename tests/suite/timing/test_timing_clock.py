@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from suite.timing import cuda
 from suite.timing.clock import KEPT, WARM_CALLS, Clock, burst, warm
 
 
@@ -73,3 +75,58 @@ def test_tokens_are_timed_from_the_start_of_the_call() -> None:
     assert call.first_s == pytest.approx(0.01)
     assert call.last_s == pytest.approx(0.64)
     assert Scripted(itertools.repeat(1.0)).clock().call(lambda: []).first_s is None
+
+
+def test_a_device_takes_the_time_of_a_call_by_its_own_clock() -> None:
+    made, said = Scripted(itertools.repeat(0.5)), []
+
+    def lap() -> Any:
+        said.append("begin")
+        return lambda: said.append("end") or 0.2
+
+    clock = Clock(made.clock().wall, made.clock().cpu, lambda: said.append("settle"), lap)
+    call = clock.call(lambda: said.append("call") or made.step())
+    assert (call.seconds, call.cpu_seconds) == (0.2, 0.25)
+    assert said == ["settle", "begin", "call", "end", "settle"]
+
+
+def test_cuda_events_enclose_the_call_and_are_asked_after_the_device_passed_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch, said = pytest.importorskip("torch"), []
+
+    class Event:
+        def __init__(self, enable_timing: bool = False) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            said.append("record")
+
+        def elapsed_time(self, end: Event) -> float:
+            assert end is not self
+            said.append("elapsed")
+            return 250.0  # ms
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: said.append("synchronize"))
+    took = cuda.lap()
+    said.append("call")
+    assert took() == 0.25
+    assert said == ["record", "call", "record", "synchronize", "elapsed"]
+
+
+@pytest.mark.gpu
+def test_cuda_events_agree_with_the_wall() -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    x = torch.ones((4096, 4096), device="cuda")
+
+    def step() -> list[float]:
+        x @ x
+        return []
+
+    wall, events = Clock(settle=cuda.settle), Clock(settle=cuda.settle, lap=cuda.lap)
+    warm(step, wall)
+    both = [(wall.call(step).seconds, events.call(step).seconds) for _ in range(20)]
+    assert min(b for _, b in both) == pytest.approx(min(a for a, _ in both), rel=0.2)

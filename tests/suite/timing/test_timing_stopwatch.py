@@ -107,6 +107,75 @@ def test_offline_takes_the_largest_batch_within_a_second(tmp_path: Path, monkeyp
     assert ask(one, "burst", VISION[2])["batch"] == 4  # 8 items take 32 ms
 
 
+def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: Any) -> Watch:
+    """A classifier whose n-th call of a batch takes, by the watch's own clock, what `seconds` says."""
+    monkeypatch.setattr("suite.timing.stopwatch.CAP_S", 0.03)
+    one = watch(tmp_path, {"fake": "constant", "probs": [0.7, 0.3]}, "classification", [1, 4, 4])
+    now, calls = [0.0], dict.fromkeys((2**n for n in range(8)), 0)
+
+    def answer(items: Any) -> Any:
+        calls[len(items)] += 1
+        now[0] += seconds(len(items), calls[len(items)])
+        return []
+
+    one._clock.wall = lambda: now[0]
+    monkeypatch.setattr(one.model, "predict_proba", answer)
+    return one
+
+
+def test_offline_is_not_sized_by_the_first_call_which_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scripted(tmp_path, monkeypatch, lambda items, call: 5.0 if call == 1 else 0.004 * items)
+    assert ask(one, "burst", VISION[2])["batch"] == 4  # 8 items take 32 ms
+
+
+def test_a_batch_that_runs_out_of_memory_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch, emptied = pytest.importorskip("torch"), []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(1))
+
+    def seconds(items: int, _: int) -> float:
+        if items > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+        return 0.001
+
+    assert ask(scripted(tmp_path, monkeypatch, seconds), "burst", VISION[2])["batch"] == 2
+    assert emptied
+
+
+def test_offline_on_cuda_looks_at_the_devices_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch, peak = pytest.importorskip("torch"), [100]
+    for name in ("synchronize", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 100)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: peak[0])
+    monkeypatch.setattr("suite.timing.stopwatch.CAP_BYTES", 1000)
+
+    def seconds(items: int, _: int) -> float:
+        peak[0] = 100 + 250 * items
+        return 0.001
+
+    one = scripted(tmp_path, monkeypatch, seconds)
+    one.order = {**one.order, "device": "cuda"}
+    assert one._largest(VISION[2]) == 4  # 8 items add 2000 bytes
+
+
+def test_metered_calls_wait_for_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, queued, done = tmp_path / "joules", [0], [0]
+    file.write_text("0")
+    monkeypatch.setenv(meter.METER_VARIABLE, str(file))
+    one = watch(tmp_path, {"fake": "constant", "probs": [0.7, 0.3]}, "classification", [1, 4, 4])
+    monkeypatch.setattr(one.model, "predict_proba", lambda _: queued.__setitem__(0, queued[0] + 1) or [])
+
+    def settle() -> None:
+        if queued[0]:
+            done[0] += queued[0]
+            file.write_text(str(2.0 * done[0]))  # joules of what is done, not of what is queued
+            queued[0] = 0
+
+    one._clock.settle = settle
+    found = ask(one, "energy", VISION[0], 0.05)
+    assert found["energy_j"][0] == pytest.approx(2.0 * found["energy_calls"][0])
+
+
 def test_memory_is_above_what_the_process_took_before_the_model(tmp_path: Path) -> None:
     if Memory().unavailable():
         pytest.skip("this system has no /proc")
@@ -169,6 +238,7 @@ def test_energy_without_a_counter_is_a_reason(tmp_path: Path, monkeypatch: pytes
 def test_rapl_joules_count_the_wrap_around(tmp_path: Path) -> None:
     package = tmp_path / "intel-rapl:0"
     package.mkdir()
+    (package / "name").write_text("package-0\n")
     (package / "max_energy_range_uj").write_text("999999")
     (package / "energy_uj").write_text("900000")
     counter = Rapl(tmp_path)
