@@ -41,9 +41,10 @@ def _totals(report: Report, tensor_bytes: int) -> dict[str, str]:
     size, elements = report.quantised
     why = report.reasons()
     whole = f"{number(_BYTE * tensor_bytes / report.parameters)} bit" if report.parameters else "—"
-    quantised = (
-        f"{number(_BYTE * size / elements)} bit, scales included ({elements / report.parameters:.0%} of the parameters)"
-    )
+    quantised = f"— ({why['quantised_weights']})"
+    if elements:  # which are parameters, so there are some
+        share = f"{elements / report.parameters:.0%} of the parameters"
+        quantised = f"{number(_BYTE * size / elements)} bit, scales included ({share})"
     zeros = f"{report.zeros / report.weights:.4f} of {report.weights} weights" if report.weights else "—"
     patterns = ", ".join(f"{name}: {share} weights" for name, share in sorted(report.patterns.items()))
     distinct = f"{report.distinct}, {number(report.entropy_bits)} bit of entropy each"
@@ -51,7 +52,7 @@ def _totals(report: Report, tensor_bytes: int) -> dict[str, str]:
         "  after zstd": zstd,
         "  parameters": f"{report.parameters} in their original shapes",
         "  per parameter": whole,
-        "  per quantised weight": quantised if elements else f"— ({why['quantised_weights']})",
+        "  per quantised weight": quantised,
         "  exactly zero": zeros,
         "  N:M patterns": patterns or "none",
         "  distinct values": distinct if report.distinct else f"— ({why['distinct_values']})",
