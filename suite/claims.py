@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,18 +82,21 @@ def _equal_weights(child: Files, parent: Files) -> int:
     try:
         theirs = {layer.name: layer for layer in _layers(parent) if layer.is_weight}
         mine = [layer for layer in _layers(child) if layer.is_weight]
+        return len(mine) if len(mine) == len(theirs) and _all_equal(mine, theirs) else 0
     except InputError:
-        return 0  # said elsewhere
-    if len(mine) != len(theirs):
-        return 0
+        return 0  # said by --static
+
+
+def _all_equal(mine: Sequence[Layer], theirs: Mapping[str, Layer]) -> bool:
+    """Whether every weight has its parent's shape, dtype and bits."""
     for layer in mine:
         other = theirs.get(layer.name)
         if other is None or (other.shape, other.dtype) != (layer.shape, layer.dtype):
-            return 0
+            return False
         a, b = layer.read().patterns, other.read().patterns
         if a is None or b is None or not np.array_equal(a, b):
-            return 0
-    return len(mine)
+            return False
+    return True
 
 
 def _layers(files: Files) -> Iterator[Layer]:
@@ -169,8 +172,15 @@ def _bits(claimed: float, child: Files, parent_parameters: int | None) -> list[s
 
 def _on_grid(child: Files, bits: float) -> bool:
     """Whether rows of every layer have no more different values than codes of so many bits could name."""
+    try:
+        return _rows_on_grid(_layers(child), bits)
+    except InputError:
+        return False  # said by --static
+
+
+def _rows_on_grid(found: Iterator[Layer], bits: float) -> bool:
     seen = 0
-    for layer in _layers(child):
+    for layer in found:
         if not layer.is_weight or layer.input_axis is None or layer.elements // layer.shape[0] < 2 ** (bits + 1):
             continue
         patterns = layer.read().patterns

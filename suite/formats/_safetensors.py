@@ -77,6 +77,11 @@ def read_header(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Its safetensors files, whether they are loaded or not; a folder of that name is none."""
+    return sorted(path for path in folder.glob("*.safetensors") if path.is_file())
+
+
 def model_files(folder: Path) -> list[Path]:
     """The files that transformers would load: ``model.safetensors``, or the shards that the index names.
 
@@ -148,7 +153,9 @@ def _parse(file: Path, raw: bytes) -> tuple[dict[str, Tensor], int]:
         if not raw.startswith(b"{"):
             raise ValueError("it does not begin with a brace")
         header = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
-        header.pop("__metadata__", None)
+        notes = header.pop("__metadata__", None)
+        if notes is not None and not (isinstance(notes, dict) and all(isinstance(n, str) for n in notes.values())):
+            raise ValueError("__metadata__ is no object of strings")
         entries = sorted(header.items(), key=lambda item: tuple(item[1]["data_offsets"]))
         tensors, position = {}, 0
         for name, entry in entries:

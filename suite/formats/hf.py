@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError, UnitError
-from suite.formats import _elastic, _masked, _safetensors, _vision
+from suite.formats import _elastic, _masked, _safetensors, _schemes, _vision
 from suite.formats._attack import Gradable
 from suite.formats._causal import causal
 from suite.formats._errors import one_line
@@ -83,6 +83,8 @@ class Transformers:
                 step(weights)
             except InputError as error:
                 found.append(str(error))
+            except OSError as error:
+                found.append(f"a file of {weights.name} cannot be read ({one_line(error)}); copy the folder again")
             if found and step is _check_config:
                 break
         return found
@@ -162,7 +164,7 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
     quantization = config.get("quantization_config")
     if quantization is not None:
         method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-        if method not in QUANTIZATIONS:
+        if not isinstance(method, str) or method not in QUANTIZATIONS:
             raise InputError(
                 f"{name}: quantisation {method!r} cannot be read here; allowed: {', '.join(QUANTIZATIONS)}"
             )
@@ -171,6 +173,7 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
             raise InputError(
                 f"{name}: quantisation {method!r} needs {module}, which is not installed: pip install {_brings(method)}"
             )
+        _schemes.check(name, quantization)
 
 
 def _brings(method: str) -> str:
@@ -182,7 +185,7 @@ def _brings(method: str) -> str:
 
 
 def _check_weights(folder: Path) -> None:
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in _safetensors.files_in(folder):
         _safetensors.read_header(file)
     _safetensors.model_files(folder)
 

@@ -83,7 +83,7 @@ def _pt2_archive(weights: Path, target: Path) -> None:
 
 def _transformers(weights: Path, target: Path) -> None:
     _texts(target)
-    for file in sorted(weights.glob("*.safetensors")):
+    for file in _safetensors.files_in(weights):
         metadata = safetensors_metadata(file)
         if any(path_in(text) for text in metadata.values()):
             _safetensors_copy(file, target / file.name, {k: _emptied(v) for k, v in metadata.items()})

@@ -121,7 +121,7 @@ def _of_pt2(weights: Path) -> Iterator[Leak]:
 
 def _of_transformers(weights: Path) -> Iterator[Leak]:
     yield from _of_texts(weights)
-    for file in sorted(weights.glob("*.safetensors")):
+    for file in _safetensors.files_in(weights):
         paths = [path for text in strings(safetensors_metadata(file)) if (path := path_in(text))]
         if paths:
             yield Leak(file.name, "metadata with paths of the machine that made it", len(paths), paths[0])

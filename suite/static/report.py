@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from suite.formats import _safetensors
 from suite.formats._errors import one_line
 from suite.static import gguf_layers, onnx_layers, openvino_layers, pt2_layers, safetensors_layers, tflite_layers
 from suite.static.counting import MAX_POOLED, Counts, Pool, count
-from suite.static.layer import Layer
+from suite.static.layer import Layer, Values
 
 ZSTD_LEVEL = 3
 _BYTE = 8
 _CHUNK = 1 << 22
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, OSError, StopIteration)
+"""What reading a file raises whose tensors are not of the form that its header or configuration says."""
 
 LAYERS: dict[str, Callable[[Path], Iterator[Layer]]] = {
     "transformers": safetensors_layers.layers,
@@ -164,19 +167,21 @@ def layers(weights: Path, format_name: str, members: Sequence[str] = (), base: P
         base: transformers folder that an adapter changes; its layers' names begin with ``base``.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, then or when a layer is.
     """
     make = LAYERS.get(format_name)
     if make is None:
         return
-    if not members:
-        yield from make(weights)
-    for member in members:
-        for layer in make(weights / member):
-            yield dataclasses.replace(layer, name=f"{member}/{layer.name}")
-    if base is not None:
-        for layer in safetensors_layers.layers(base):
-            yield dataclasses.replace(layer, name=f"base/{layer.name}")
+    sources = [(f"{member}/", make, weights / member) for member in members] or [("", make, weights)]
+    sources += [("base/", safetensors_layers.layers, base)] if base is not None else []
+    for prefix, read, path in sources:
+        after = ""
+        try:
+            for layer in read(path):
+                after = f" after {layer.name}"
+                yield dataclasses.replace(layer, name=prefix + layer.name, read=partial(_read, path.name, layer))
+        except _BROKEN as error:
+            raise _unreadable(path.name, f"tensor{after}", error) from None
 
 
 def report(
@@ -209,11 +214,9 @@ def report(
             found.append(Counted(dataclasses.replace(layer, read=_gone), counts))
             done += layer.stored_bytes
             progress(done, size)
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, OSError, StopIteration) as error:
+    except _BROKEN as error:
         after = f" after {found[-1].layer.name}" if found else ""
-        raise InputError(
-            f"{weights.name}: the tensor{after} cannot be read ({one_line(error)}); save the model again"
-        ) from None
+        raise _unreadable(weights.name, f"tensor{after}", error) from None
     return Report(size, compressed, tuple(found), pool.distinct, pool.entropy_bits)
 
 
@@ -230,6 +233,17 @@ def zstd_bytes(weights: Path, level: int = ZSTD_LEVEL) -> int:
                 total += len(compressor.compress(piece))
         total += len(compressor.flush())
     return total
+
+
+def _read(name: str, layer: Layer) -> Values:
+    try:
+        return layer.read()
+    except _BROKEN as error:
+        raise _unreadable(name, f"tensor {layer.name}", error) from None
+
+
+def _unreadable(name: str, what: str, error: Exception) -> InputError:
+    return InputError(f"{name}: the {what} cannot be read ({one_line(error)}); save the model again")
 
 
 def _gone() -> Any:
