@@ -24,7 +24,7 @@ PACKED_SHARE = 0.05  # of the weights that at least must be stored as narrow as 
 SLACK, EXTRA = 1.25, 0.25  # stored bits a weight may exceed the claim by a quarter, and by this for indices
 WHOLE_SLACK = 3.0  # bits a weight of the whole file, layers left alone included, may be so many times the claim
 SPARSITY_SLACK = 0.02
-THINNED_SHARE = 0.1  # of the weights that at least must lie in layers with zeros, for a claim about those
+THINNED_SHARE = 0.5  # of the weights that at least must lie in layers with zeros, for a claim about those
 _BYTE = 8
 _ROWS = 4  # of each layer, to see whether its values lie on a grid
 
@@ -200,10 +200,13 @@ def _sparsity(claimed: float, report: Report, parent_parameters: int) -> list[st
     thinned = [one for one in counted if one.counts.zeros]
     held = sum(one.layer.elements for one in thinned)
     of_thinned = report.zeros / held if held >= THINNED_SHARE * report.weights else 0.0
-    found = max(0.0, gone, of_thinned)
+    whole = max(0.0, gone)
+    found = max(whole, of_thinned)
     if claimed <= found + SPARSITY_SLACK:
         return []
-    return [f"compression.sparsity = {claimed:g}, but {found:.3g} of the weights are exactly zero or were removed"]
+    where = f" in the layers that hold zeros, {whole:.3g} in the whole model" if found > whole else ""
+    said = f"compression.sparsity = {claimed:g}, but {found:.3g} of the weights are exactly zero or were removed"
+    return [said + where]
 
 
 def _width(dtype: str) -> int:

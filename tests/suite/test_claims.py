@@ -193,6 +193,29 @@ def test_one_small_layer_of_zeros_bears_out_no_sparsity(tmp_path: Path) -> None:
     assert "sparsity = 0.5, but 0.00498 of" in line
 
 
+def of_ten_matrices(tmp_path: Path, thinned: int, claimed: float) -> list[str]:
+    """Ten equal matrices, half of the first ones zero."""
+    tensors = {f"{n}.weight": np.ones((8, 8), np.float32) for n in range(10)}
+    for n in range(thinned):
+        tensors[f"{n}.weight"][::2] = 0
+    save_file(tensors, tmp_path / "model.safetensors")
+    found = Description(640, 2560, {"float32": 2560})
+    one = manifest(parent="parent", compression={"method": "m", "sparsity": claimed})
+    return contradictions(files(one, found, tmp_path), files(PARENT.manifest, found))
+
+
+def test_half_of_a_tenth_is_no_half(tmp_path: Path) -> None:
+    """The layers with zeros speak for the model only where they hold most of its weights."""
+    for thinned, zeros in ((1, "0.05"), (4, "0.2")):
+        (line,) = of_ten_matrices(tmp_path, thinned, 0.5)
+        assert line == f"compression.sparsity = 0.5, but {zeros} of the weights are exactly zero or were removed"
+    assert of_ten_matrices(tmp_path, 1, 0.05) == []
+    assert of_ten_matrices(tmp_path, 5, 0.5) == []
+    (line,) = of_ten_matrices(tmp_path, 6, 0.6)
+    assert line.endswith("but 0.5 of the weights are exactly zero or were removed in the layers that hold zeros, 0.3 in "
+                         "the whole model")  # fmt: skip
+
+
 def test_the_record_carries_what_the_claims_get_wrong(hallmark: Hallmark, tmp_path: Path) -> None:
     submissions = tmp_path / "submissions"
     for name in ("embedded-digits", "embedded-digits-pruned"):
