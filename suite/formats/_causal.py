@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from suite.formats._errors import one_line
 from suite.formats._generate import Generator, caching
 from suite.formats._language import CausalModel, Runtime
 from suite.formats._tokenizer import check_tokenizer, config_context, context_of, load_tokenizer, positions
-from suite.formats._torch import observed_dtype
+from suite.formats._torch import expanded, held_dtypes, observed_dtype
 from suite.manifest import Inputs
 from suite.model import Array, Facts
 
@@ -33,14 +33,16 @@ _PROBE_TOKENS = 8
 _CUDA_TOKENS = 16384  # of one forward
 
 
-def causal(model: Any, tokens: Path | Any, inputs: Inputs, stored: str, notes: tuple[str, ...] = ()) -> CausalModel:
+def causal(
+    model: Any, tokens: Path | Any, inputs: Inputs, stored: Mapping[str, int], notes: tuple[str, ...] = ()
+) -> CausalModel:
     """A model of transformers as the harness asks it.
 
     Args:
         model: loaded, in evaluation mode.
         tokens: the tokenizer, or its folder.
         inputs: the manifest's input section.
-        stored: the dtype that holds most bytes of the files.
+        stored: dtype to its bytes in the files.
         notes: for the record.
 
     Raises:
@@ -61,10 +63,8 @@ def causal(model: Any, tokens: Path | Any, inputs: Inputs, stored: str, notes: t
             f"the tokenizer has {len(tokenizer)} ids, the model only {min(rows, vocabulary)}; they do not fit"
         )
     observed = observed_dtype(model)
-    stated: tuple[str, ...] = ()
-    expanded = stored.startswith(("int", "uint", "float8")) and observed != stored
-    if expanded and not observed.startswith(("int", "uint")):
-        stated = (f"storage only: {stored} weights are expanded to {observed} by this runtime",)
+    codes = expanded(stored, held_dtypes(model))
+    stated = (f"storage only: {codes} weights are expanded to {observed} by this runtime",) if codes else ()
     verdict = check.choose(runtime, min(rows, vocabulary), context, model.config.to_dict())
     notes = (*notes, verdict.note, *stated)
     runtime = replace(runtime, alone=verdict.alone)

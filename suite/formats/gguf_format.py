@@ -81,7 +81,7 @@ def _with_transformers(file: Path, found: Description, inputs: Inputs, place: Pl
     wide = found.dtype.startswith(("float", "bfloat"))
     notes = () if wide else (f"storage only: {found.dtype} weights are expanded to float32 by this runtime",)
     more = f"run by transformers; llama-cpp-python, which runs {found.dtype} as it is stored, is not installed"
-    return causal(model.to(device).eval(), _tokenizer(file), inputs, found.dtype, (*notes, more))
+    return causal(model.to(device).eval(), _tokenizer(file), inputs, found.dtypes, (*notes, more))
 
 
 def _tokenizer(file: Path) -> Any:

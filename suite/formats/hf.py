@@ -120,7 +120,7 @@ class Transformers:
         masked = kind == "language" and _masked.is_masked(weights)
         model, notes = self._built(weights, _masked.CLASS if masked else CLASSES[kind])
         model = model.to(device).eval()
-        stored = self.describe(weights).dtype
+        stored = self.describe(weights).dtypes
         if masked:
             return _masked.masked(model, weights, inputs, notes)
         if kind == "language":

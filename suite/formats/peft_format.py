@@ -85,7 +85,7 @@ class Peft:
         if self._base is None:
             raise InputError(f"{weights.name} is an adapter and nothing without its base; name it as parent")
         device = torch_device(place)
-        stored = Transformers().describe(self._base).dtype
+        stored = Transformers().describe(self._base).dtypes
         model, notes = pretrained(self._base, CLASSES[kind])
         method = _put_on(model, weights)
         own = weights if (weights / "tokenizer.json").is_file() else self._base

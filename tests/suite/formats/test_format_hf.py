@@ -16,6 +16,7 @@ from suite.errors import InputError, UnitError
 from suite.formats import LOADERS
 from suite.formats._language import CausalModel
 from suite.formats._tokenizer import context_of
+from suite.formats._torch import expanded, held_dtypes
 from suite.formats.base import Place
 from suite.manifest import Inputs
 from suite.model import Array, Model
@@ -141,10 +142,25 @@ class TestDtypes:
             loaded.token_logprobs([ids])[0].logprobs_T, expected_logprobs(tmp_path, ids), atol=1e-4
         )
 
-    def test_compressed_tensors_int8(self, tmp_path: Path) -> None:
+    def test_expanded_codes_are_said_though_embeddings_hold_most_bytes(self) -> None:
+        """Codes are compared with codes, as stored and as held by torch."""
+        import torch
+
+        net = torch.nn.Sequential(torch.nn.Embedding(100, 8), torch.nn.Linear(8, 8, bias=False))
+        held = held_dtypes(net)
+        assert held == {"float32": 3200 + 256}
+        assert expanded({"float32": 3200, "int32": 400}, held) == "int32"
+        assert expanded({"float32": 3200, "int64": 100}, held) is None  # positions
+        assert expanded({"float32": 3456}, held) is None
+        net.register_buffer("codes", torch.zeros(100, dtype=torch.int32))
+        assert expanded({"float32": 3200, "int32": 400}, held_dtypes(net)) is None
+        assert expanded({"float32": 3200, "int32": 801}, held_dtypes(net)) == "int32"
+
+    @pytest.mark.parametrize(("width", "most"), [(512, "int8"), (64, "float32")])
+    def test_compressed_tensors_int8(self, tmp_path: Path, width: int, most: str) -> None:
         """As llm-compressor writes W8A16: int8 weights and a scale per output channel, expanded by this runtime."""
         pytest.importorskip("compressed_tensors")
-        save_language(tmp_path, hidden_size=64, intermediate_size=512)
+        save_language(tmp_path, hidden_size=64, intermediate_size=width)
         stored, plain = load_file(tmp_path / "model.safetensors"), {}
         for name, array in list(stored.items()):
             plain[name] = array
@@ -161,7 +177,7 @@ class TestDtypes:
         scheme = {"quant_method": "compressed-tensors", "format": "int-quantized", "quantization_status": "compressed",
                   "ignore": ["lm_head"], "config_groups": {"group_0": group}}  # fmt: skip
         edit(tmp_path / "config.json", quantization_config=scheme)
-        assert LOADER.describe(tmp_path).dtype == "int8"
+        assert LOADER.describe(tmp_path).dtype == most
         loaded = load(tmp_path)
         assert isinstance(loaded, CausalModel)
         assert loaded.facts.dtype == "float32"
