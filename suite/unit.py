@@ -19,6 +19,7 @@ from suite.model import common_context
 from suite.order import base_of, bytes_of, loader_of, version
 from suite.provenance import code_digest
 from suite.record import Machine
+from suite.static.report import unpacked_parameters
 from suite.stopping import Rule
 from suite.submission import Submission
 from suite.task import AnyTask
@@ -161,9 +162,17 @@ def prepare(submission: Submission) -> Prepared:
     parent = submission.parent()
     size = bytes_of(submission, weights)
     if parent is None:
-        return Prepared(submission, weights, loader, description, size, description.parameters)
-    parameters = _described(parent)[2].parameters
+        return Prepared(submission, weights, loader, description, size, _parameters(submission, weights, description))
+    _, above, theirs = _described(parent)
+    parameters = _parameters(parent, above, theirs)
     return Prepared(submission, weights, loader, description, size, parameters, parent.manifest.fingerprint())
+
+
+def _parameters(submission: Submission, weights: Path, found: Description) -> int:
+    """What bits per weight are counted over: parameters in their original shapes, where codes are packed into words."""
+    manifest = submission.manifest
+    unpacked = unpacked_parameters(weights, manifest.format, manifest.inputs.ensemble, base_of(submission))
+    return found.parameters if unpacked is None else unpacked
 
 
 def _described(submission: Submission) -> tuple[Loader, Path, Description]:

@@ -38,7 +38,7 @@ class Observed:
         file_bytes: bytes of all files of the weights.
         tensor_bytes: bytes of all stored tensors, scales included.
         parameters: elements of all stored tensors.
-        parent_parameters: the same of the parent; of the model itself if it has none.
+        parent_parameters: the same of the parent, packed codes one by one; of the model itself if it has none.
         rss_before_load_bytes: resident memory of the child after imports, before the model.
         batches: cost of every batch, earlier processes of a resumed unit included.
         resumed: some batches were done by an earlier process, so windows around this one miss them.

@@ -184,6 +184,30 @@ def layers(weights: Path, format_name: str, members: Sequence[str] = (), base: P
             raise _unreadable(path.name, f"tensor{after}", error) from None
 
 
+def unpacked_parameters(
+    weights: Path, format_name: str, members: Sequence[str] = (), base: Path | None = None
+) -> int | None:
+    """Parameters of a quantised model in their original shapes, of the headers: no value is read.
+
+    None where no weight is stored with codes, so that the elements as stored are its parameters, or where the layers
+    cannot be told.
+
+    Args:
+        weights: file or folder.
+        format_name: a key of ``LOADERS``.
+        members: files in that folder that answer together.
+        base: transformers folder that an adapter changes.
+    """
+    total, quantised = 0, False
+    try:
+        for layer in layers(weights, format_name, members, base):
+            total += layer.elements if layer.is_parameter else 0
+            quantised = quantised or (layer.compressed and layer.is_weight)
+    except InputError:
+        return None  # said where they are counted
+    return total if quantised else None
+
+
 def report(
     weights: Path,
     format_name: str,

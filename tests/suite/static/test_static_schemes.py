@@ -16,6 +16,7 @@ from suite import submission
 from suite.check import Checked, check
 from suite.errors import InputError
 from suite.formats import LOADERS, _safetensors
+from suite.unit import prepare
 
 SOURCE = REPOSITORY / "submissions" / "embedded-lm-half" / "weights"
 WEIGHTS = {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "int", "strategy": "channel"}}
@@ -128,6 +129,25 @@ def test_a_tensor_whose_values_cannot_be_read(tmp_path: Path) -> None:
     found: Checked = of_parent(tmp_path, wrong, compressed({"g": WEIGHTS}), static=True)
     (problem,) = found.problems
     assert "cannot be read" in problem
+
+
+def test_bits_per_weight_of_packed_codes_are_over_the_weights_and_not_over_the_words(tmp_path: Path) -> None:
+    """Eight codes a word: 64 x 64 weights in 64 x 8 words, a scale a row, and two numbers of a shape."""
+    packed = {"a.weight_packed": np.zeros((64, 8), np.int32), "a.weight_scale": np.ones((64, 1), np.float32),
+              "a.weight_shape": np.array([64, 64], np.int64)}  # fmt: skip
+    made = folder(tmp_path, packed, compressed({"g": WEIGHTS}, format="pack-quantized"))
+    alone = prepare(submission.load(made))
+    assert alone.description.tensor_bytes == 64 * 8 * 4 + 64 * 4 + 16
+    assert alone.parent_parameters == 64 * 64
+    made.rename(tmp_path / "par")
+    manifest = tmp_path / "par" / "submission.toml"
+    manifest.write_text(manifest.read_text().replace('name = "m"', 'name = "par"'))
+    assert prepare(submission.load(folder(tmp_path, parent="par"))).parent_parameters == 64 * 64
+
+
+def test_plain_tensors_are_counted_as_they_are_stored() -> None:
+    prepared = prepare(submission.load(REPOSITORY / "submissions" / "embedded-digits"))
+    assert prepared.parent_parameters == prepared.description.parameters == 78060
 
 
 @pytest.mark.parametrize("notes", [["/home/ann/x.pt"], {"a": 1}, "x"])
