@@ -90,7 +90,8 @@ def test_the_names_of_a_frame() -> None:
     assert names[0] == "ece_15[age=old,sex=f]"
     assert "ece_15_gap[sex,age]" in names
     assert not [name for name in names if name.startswith("es_")]
-    assert groups.gap(selective.of_class(selective.AURC, 0, "cat"), "sex").name == "aurc_gap[class=cat,sex]"
+    of_class = replace(selective.AURC, name="aurc[class=cat]")
+    assert groups.gap(of_class, "sex").name == "aurc_gap[class=cat,sex]"
 
 
 @pytest.mark.parametrize(
