@@ -74,7 +74,7 @@ class Sums:
         """How many clusters each group's value is made of: those with a term that is not 0, one at least."""
         ends_S = np.array([0, len(self.sums_MK)]) if self.ends_S is None else self.ends_S
         there_M = np.concatenate([[0], np.cumsum(self.sums_MK.any(axis=1))])
-        return np.maximum(1, np.diff(there_M[ends_S]))
+        return np.asarray(np.maximum(1, np.diff(there_M[ends_S])), dtype=np.int64)
 
     def add(self, start: int, sums_BSK: FloatArray) -> None:
         """Take in one block's sums by segment: no group, then each group; or everything.
