@@ -125,7 +125,11 @@ def resample(asked: Sequence[Sums], n_clusters: int, seed: int) -> None:
 
     n_workers = min(_WORKERS, os.cpu_count() or 1, -(-N_RESAMPLES // n_rows))
     with ThreadPoolExecutor(n_workers) as workers:
-        list(workers.map(work, range(n_workers)))
+        try:
+            list(workers.map(work, range(n_workers)))
+        except BaseException:  # Ctrl-C comes here alone, and the threads would go on to the last block
+            stream.stop()
+            raise
     stream.keep()
 
 
