@@ -57,8 +57,9 @@ class Draws:
         return start, counts_BC
 
     def stop(self) -> None:
-        """Give no further block."""
-        self._at, self._new = N_RESAMPLES, None
+        """Give no further block: whoever draws one meanwhile gets it first."""
+        with self._lock:
+            self._at, self._new = N_RESAMPLES, None
 
     def keep(self) -> None:
         """Keep the counts of few clusters, for the next metric or task with as many."""

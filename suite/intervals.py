@@ -55,9 +55,8 @@ class Intervals:
             sides: its rows of one model, or those of two on the same items: then the second minus the first.
             cluster_N: number of each row's cluster, in the order of their labels; two clusters at least.
         """
-        asked = [self._side(metric, columns, cluster_N) for columns in sides]
-        if self._held > _HELD_BYTES:
-            self.settle()
+        asked = [self._side(metric, columns, cluster_N)[0] for columns in sides]
+        self._settle_if_full()
 
         def values() -> tuple[float, Floats]:
             found = [answer() for answer in asked]
@@ -83,10 +82,12 @@ class Intervals:
         if metric.resampled_as:
             mine = metric.resampled_as.rows(columns)
             cluster_N = numbered(mine)
-        values = self.ask(metric.resampled_as or metric, [mine], cluster_N)
+        values, fewest = self._side(metric.resampled_as or metric, mine, cluster_N)
+        self._settle_if_full()
 
         def interval() -> stats.Interval:
-            return stats.percentile_interval(*values(), n_clusters, method, metric.bounds)
+            least = None if metric.blocks is None else fewest()
+            return stats.percentile_interval(*values(), n_clusters, method, metric.bounds, least)
 
         return interval
 
@@ -97,10 +98,15 @@ class Intervals:
         self._waiting.clear()
         self._held = 0
 
-    def _side(self, metric: Metric, columns: Columns, cluster_N: Ints) -> Values:
+    def _settle_if_full(self) -> None:
+        if self._held > _HELD_BYTES:
+            self.settle()
+
+    def _side(self, metric: Metric, columns: Columns, cluster_N: Ints) -> tuple[Values, Callable[[], int | None]]:
+        """What will give the values of one side, and of a spread the clusters of the smallest group taking part."""
         if metric.blocks is None:
             plain = self._put(of_clusters(metric.terms(columns), metric.finish, cluster_N))
-            return lambda: (float(plain.real[0]), plain.resampled[:, 0])
+            return lambda: (float(plain.real[0]), plain.resampled[:, 0]), lambda: None
         blocks, made = metric.blocks, []
         for source in blocks.sources:
             of_rows = source.whole is not None
@@ -118,7 +124,11 @@ class Intervals:
             real = blocks.of_values([one.real for one in made], known)
             return float(real), blocks.of_values([one.resampled for one in made], known)
 
-        return values
+        def fewest() -> int | None:
+            each = [n for one in made for n in one.n_by_group[np.isfinite(one.real[:-1])].tolist()]
+            return min(each, default=None)
+
+        return values, fewest
 
     def _sums(self, source: Metric, columns: Columns, cluster_N: Ints, blocks: Any) -> Sums:
         return self._put(of_groups(source.terms(columns), source.finish, cluster_N, columns[blocks.column]))
@@ -130,7 +140,11 @@ class Intervals:
             codes_N2 = columns[blocks.column][rows]
             return values_by_group(source, {n: values[rows] for n, values in mine.items()}, codes_N2, blocks.overall)
 
-        return _OfRows(by_group(np.arange(len(cluster_N))), resample_rows(by_group, cluster_N, self.seed))
+        codes_N2, n_clusters = columns[blocks.column], int(cluster_N.max()) + 1
+        pairs = np.unique((codes_N2[:, 0] + 1) * n_clusters + cluster_N)
+        n_by_group = np.bincount(pairs // n_clusters, minlength=int(codes_N2[:1, 1].sum()) + 1)[1:]
+        real = by_group(np.arange(len(cluster_N)))
+        return _OfRows(real, resample_rows(by_group, cluster_N, self.seed), n_by_group)
 
     def _put(self, sums: Sums) -> Sums:
         self._waiting.setdefault(sums.n_clusters, []).append(sums)
@@ -140,10 +154,11 @@ class Intervals:
 
 @dataclass(frozen=True)
 class _OfRows:
-    """Values by group of a metric that is no function of sums: [V], and of its resamples [R, V]."""
+    """Values by group of a metric that is no function of sums: [V], of its resamples [R, V], and clusters [G]."""
 
     real: Floats
     resampled: Floats
+    n_by_group: Ints
 
 
 def numbered(columns: Columns) -> Ints:

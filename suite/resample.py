@@ -69,6 +69,13 @@ class Sums:
             sums_SK = np.concatenate([sums_SK[1:], sums_SK.sum(axis=0, keepdims=True)])
         return finished(self.finish, sums_SK)
 
+    @cached_property
+    def n_by_group(self) -> IntArray:
+        """How many clusters each group's value is made of: those with a term that is not 0, one at least."""
+        ends_S = np.array([0, len(self.sums_MK)]) if self.ends_S is None else self.ends_S
+        there_M = np.concatenate([[0], np.cumsum(self.sums_MK.any(axis=1))])
+        return np.asarray(np.maximum(1, np.diff(there_M[ends_S])), dtype=np.int64)
+
     def add(self, start: int, sums_BSK: FloatArray) -> None:
         """Take in one block's sums by segment: no group, then each group; or everything.
 
@@ -118,7 +125,11 @@ def resample(asked: Sequence[Sums], n_clusters: int, seed: int) -> None:
 
     n_workers = min(_WORKERS, os.cpu_count() or 1, -(-N_RESAMPLES // n_rows))
     with ThreadPoolExecutor(n_workers) as workers:
-        list(workers.map(work, range(n_workers)))
+        try:
+            list(workers.map(work, range(n_workers)))
+        except BaseException:  # Ctrl-C comes here alone, and the threads would go on to the last block
+            stream.stop()
+            raise
     stream.keep()
 
 

@@ -8,7 +8,8 @@ An additive metric is given by sufficient statistics per item and a function of 
     proportion, real clusters          Wilson at the effective sample size (Korn & Graubard)      ``wilson-cluster``
     any other additive metric          bootstrap of clusters, 10,000 times, expanded percentile   ``bootstrap``, or
     a function of rows (AUROC)         the same, 1,000 times                                      ``bootstrap-cluster``
-    both quantiles at a finite bound   Clopper-Pearson at n of n, n = clusters                    ``exact-bound``
+    both quantiles at a finite bound   Clopper-Pearson at n of n, n = clusters of all items, or   ``exact-bound``
+                                       of the smallest group where it is a spread over groups
     nothing honest to say              null and a reason
 
 Measured coverage of the nominal 95 % (``tests/suite/test_stats_coverage.py`` re-measures it and holds these bands):
@@ -195,9 +196,7 @@ def resampled_sums(sums_GK: FloatArray, seed: int) -> FloatArray:
     2^17 draws, whichever is more, at 24 bytes per draw.
     """
     n_clusters = len(sums_GK)
-    n_rows = max(1, _BLOCK_DRAWS // n_clusters)
-    rng = np.random.default_rng(seed)
-    blocks_BK = []
+    n_rows, rng, blocks_BK = max(1, _BLOCK_DRAWS // n_clusters), np.random.default_rng(seed), []
     for start in range(0, N_RESAMPLES, n_rows):
         shape = min(n_rows, N_RESAMPLES - start), n_clusters
         draws_BG = rng.integers(0, n_clusters, shape) + n_clusters * np.arange(shape[0])[:, None]
@@ -206,12 +205,15 @@ def resampled_sums(sums_GK: FloatArray, seed: int) -> FloatArray:
     return np.concatenate(blocks_BK)
 
 
-def percentile_interval(value: float, values_R: FloatArray, n_clusters: int, method: str, bounds: Bounds) -> Interval:
+def percentile_interval(
+    value: float, values_R: FloatArray, n_clusters: int, method: str, bounds: Bounds, fewest: int | None = None
+) -> Interval:
     """The expanded percentile interval of bootstrap values, widened to hold `value` and clipped to `bounds`.
 
     Quantiles a' and 1 - a' with a' = Phi(-sqrt(G / (G - 1)) t_{G-1, 0.975}), which undoes the narrowness of the plain
     percentile interval in small samples. Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap".
-    Resamples without a finite value are left out while they are at most 5 %.
+    Resamples without a finite value are left out while they are at most 5 %. What does not vary at a bound is as sure
+    as `fewest` clusters make it, those of the smallest group of a spread; by default all.
     """
     from scipy.special import ndtr
 
@@ -223,7 +225,7 @@ def percentile_interval(value: float, values_R: FloatArray, n_clusters: int, met
     tail = float(ndtr(-np.sqrt(n_clusters / (n_clusters - 1)) * t_quantile(n_clusters - 1)))
     low, high = np.quantile(defined, [tail, 1 - tail])
     if _same(low, high):
-        return _without_variation(value, n_clusters, method, bounds)
+        return _without_variation(value, n_clusters, method, bounds, fewest or n_clusters)
     return Interval(*_holding(value, float(low), float(high), bounds), method)
 
 
@@ -264,21 +266,19 @@ def _wilson_interval(sums_GK: FloatArray, method: str) -> Interval:
     (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n). Source: Wilson 1927.
     """
     hits_G, size_G = sums_GK.T
-    n = float(size_G.sum())
-    p = float(hits_G.sum()) / n
+    n, p = float(size_G.sum()), float(hits_G.sum()) / float(size_G.sum())
     if method == "wilson-cluster":
         n = effective_size(hits_G, size_G, p * (1 - p), HALF_CLUSTER)
     z = t_quantile(np.inf)
-    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    scale = 1 + z**2 / n
+    centre, half, scale = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)), 1 + z**2 / n
     return Interval(*_holding(p, (centre - half) / scale, (centre + half) / scale, (0.0, 1.0)), method)
 
 
-def _without_variation(value: float, n_clusters: int, method: str, bounds: Bounds) -> Interval:
-    """Clopper-Pearson at G of G, scaled to the metric's range, when `value` sits at one of two finite bounds."""
+def _without_variation(value: float, n_clusters: int, method: str, bounds: Bounds, fewest: int) -> Interval:
+    """Clopper-Pearson at n of n, scaled to the metric's range, when `value` sits at one of two finite bounds."""
     least, most = bounds
     if least is not None and most is not None:
-        reach = (most - least) * (1 - ((1 - LEVEL) / 2) ** (1 / n_clusters))
+        reach = (most - least) * (1 - ((1 - LEVEL) / 2) ** (1 / fewest))
         if _same(value, most):
             return Interval(most - reach, float(most), "exact-bound")
         if _same(value, least):

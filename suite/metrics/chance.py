@@ -6,8 +6,8 @@ smaller the groups. So the group labels are dealt out anew, many times, and the 
     accuracy_gap_p[age]       p = (1 + gaps at least as large as the real one) / (1 + permutations)
     accuracy_gap_null[age]    the 95 % quantile of those gaps: a real one below it may well be chance
 
-Where each cluster (patient, document) has one group, whole clusters exchange their labels; where groups differ within
-clusters, labels move within each cluster only, so that what a cluster has in common never counts as a difference.
+Clusters (patients, documents) of one group exchange their labels as wholes; in a cluster of several groups, labels move
+within it only, so that what a cluster has in common never counts as a difference.
 Groups that take part are those of `groups.gap`: of at least `least` items and with a value.
 
 Shape suffixes: N items, C clusters, G groups, K terms, P permutations, U units that exchange labels.
@@ -180,13 +180,8 @@ def _gaps_of_sums(metric: Metric, columns: Columns, code_N: Ints, deals: Deals) 
     known = [g for g in np.unique(code_N) if np.isfinite(metric.finish(terms_NK[code_N == g].sum(axis=0)))]
     kept_N = np.isin(code_N, known)
     terms_NK, code_N, cluster_N = terms_NK[kept_N], np.searchsorted(known, code_N[kept_N]), columns[CLUSTER][kept_N]
-    if _one_group_each(cluster_N, code_N):
-        units_UK, code_U = cluster_sums(terms_NK, cluster_N), code_N[np.unique(cluster_N, return_index=True)[1]]
-        block_U = np.zeros(len(code_U), dtype=np.int64)
-    else:
-        order = np.lexsort((*terms_NK.T, code_N, cluster_N))  # the same whatever order the items come in
-        units_UK, code_U, block_U = terms_NK[order], code_N[order], np.unique(cluster_N[order], return_inverse=True)[1]
-    sums_PGK = _dealt_sums(units_UK, code_U, len(known), deals.labels(code_U, block_U))
+    unit_N, code_U, block_U = _units(cluster_N, code_N, terms_NK.T)
+    sums_PGK = _dealt_sums(cluster_sums(terms_NK, unit_N), code_U, len(known), deals.labels(code_U, block_U))
     values_PG = finished(metric.finish, sums_PGK)
     return gap_of(values_PG, np.ones(values_PG.shape, dtype=bool))
 
@@ -232,16 +227,12 @@ def _packed(terms_UK: Floats, cell_U: Ints, n_cells: int) -> tuple[list[Ints], l
 
 
 def _gaps_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> Floats:
-    cluster_N = np.unique(columns[CLUSTER], return_inverse=True)[1]
-    if _one_group_each(cluster_N, code_N):
-        code_C = code_N[np.unique(cluster_N, return_index=True)[1]]
-        dealt = (code_C[deal_C][cluster_N] for deal_C in _deals(np.zeros(len(code_C), np.int64), PERMUTATIONS_OF_ROWS))
-    else:
-        keys = [key for name in metric.needs for key in _sort_keys(columns[name])]
-        order = np.lexsort((*keys, code_N, cluster_N))
-        columns = {name: values[order] for name, values in columns.items()}
-        code_N, block_N = code_N[order], cluster_N[order]
-        dealt = (code_N[deal_N] for deal_N in _deals(block_N, PERMUTATIONS_OF_ROWS))
+    keys = [key for name in metric.needs for key in _sort_keys(columns[name])]
+    unit_N, code_U, block_U = _units(columns[CLUSTER], code_N, keys)
+    if block_U.any():
+        order = np.argsort(unit_N, kind="stable")
+        columns, unit_N = {name: values[order] for name, values in columns.items()}, unit_N[order]
+    dealt = (code_U[deal_U][unit_N] for deal_U in _deals(block_U, PERMUTATIONS_OF_ROWS))
     return np.array([_gap_of_rows(metric, columns, labels_N) for labels_N in dealt])
 
 
@@ -282,10 +273,23 @@ def _deals(block_U: Ints, times: int = PERMUTATIONS) -> Iterator[Ints]:
         yield np.lexsort((rng.random(len(block_U)), block_U)) if block_U.any() else rng.permutation(len(block_U))
 
 
-def _one_group_each(cluster_N: NDArray[np.generic], code_N: Ints) -> bool:
-    """Whether no cluster holds items of two groups."""
+def _units(cluster_N: NDArray[Any], code_N: Ints, keys: Iterable[NDArray[Any]]) -> tuple[Ints, Ints, Ints]:
+    """What exchanges labels: each item's unit, and the group and the block of each unit.
+
+    First the clusters of one group, a unit each and one block together; then the items of every other cluster, a block
+    each, sorted by `keys`: the same whatever order the items come in.
+    """
     _, first_C, number_N = np.unique(cluster_N, return_index=True, return_inverse=True)
-    return bool((code_N == code_N[first_C][number_N]).all())
+    whole_C = np.ones(len(first_C), dtype=bool)
+    whole_C[number_N[code_N != code_N[first_C][number_N]]] = False
+    n_whole, mixed = int(whole_C.sum()), np.flatnonzero(~whole_C[number_N])
+    mixed = mixed[np.lexsort((*(key[mixed] for key in keys), code_N[mixed], number_N[mixed]))]
+    unit_N = (np.cumsum(whole_C) - 1)[number_N]
+    unit_N[mixed] = n_whole + np.arange(len(mixed))
+    code_U, block_U = np.zeros((2, n_whole + len(mixed)), dtype=np.int64)
+    code_U[unit_N] = code_N
+    block_U[n_whole:] = number_N[mixed] + (n_whole > 0)
+    return unit_N, code_U, block_U
 
 
 def _sort_keys(values: NDArray[np.generic]) -> list[NDArray[np.generic]]:

@@ -116,7 +116,7 @@ def f1(binary: Binary = DEFAULT) -> Metric:
 
     return Metric(
         name="f1",
-        needs=binary.needs,
+        needs=binary.decision_needs,
         terms=terms,
         finish=ratio,
         unit="",
@@ -149,7 +149,7 @@ def _rate(binary: Binary, name: str, among: bool | None, reference: str) -> Metr
 
     return Metric(
         name=name,
-        needs=binary.needs,
+        needs=binary.decision_needs,
         terms=terms,
         finish=ratio,
         prepare=None if among is None else _only(binary, among),

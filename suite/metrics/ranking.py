@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric
-from suite.metrics.binary import DEFAULT, Binary
+from suite.metrics.binary import DEFAULT, Binary, of_class
 from suite.metrics.counted import ByCounts, Counts, OfCounts, OfSteps, Thresholds, by_repeating, of_steps
 
 Floats = NDArray[np.float64]
@@ -120,14 +120,14 @@ def _macro(function: OfSteps) -> ByCounts:
         classes = np.flatnonzero((counts_K > 0) & (counts_K < len(label_N)))
         if not len(classes):
             raise Undefined("all items are of one class: nothing to rank")
-        return float(np.mean([function(label_N == k, probs_NK[:, k].astype(np.float64)) for k in classes]))
+        return float(np.mean([function(label_N == k, of_class(probs_NK, int(k))) for k in classes]))
 
     def prepared(columns: Columns) -> OfCounts:
         probs_NK, label_N = np.asarray(columns["probs"]), np.asarray(columns["label"])
         if probs_NK.size > _MOST_SORTED:
             return by_repeating(whole)(columns)
         classes = np.unique(label_N[label_N >= 0])
-        each = [_of_counts(function, label_N == k, probs_NK[:, k].astype(np.float64)) for k in classes]
+        each = [_of_counts(function, label_N == k, of_class(probs_NK, int(k))) for k in classes]
 
         def value(counts_N: Counts) -> float:
             found = np.array([of_class(counts_N) for of_class in each])

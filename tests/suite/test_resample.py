@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -107,6 +110,48 @@ def test_what_goes_wrong_in_a_thread_is_raised_and_ends_the_others() -> None:
     with pytest.raises(RuntimeError, match="no such finish"):
         resample.resample([one], 1000, seed=0)
     assert len(asked) <= 4  # of five blocks, one a thread at most
+
+
+def test_ctrl_c_ends_the_threads_after_the_blocks_they_are_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = threading.Event()
+    asked: list[int] = []
+
+    def slow(sums_RK: Any) -> Any:
+        asked.append(len(sums_RK))
+        started.set()
+        time.sleep(0.01)
+        return sums_RK[:, 0]
+
+    class Interrupted(ThreadPoolExecutor):
+        def map(self, fn: Any, *given: Any, **options: Any) -> Any:
+            super().map(fn, *given, **options)
+            started.wait()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(resample, "_BLOCK_COUNTS", 50 * 100)
+    monkeypatch.setattr(resample, "ThreadPoolExecutor", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        resample.resample([resample.Sums(slow, np.ones((50, 2)), n_clusters=50)], 50, seed=11)
+    assert len(asked) < 50  # of 100 blocks
+    assert (50, 11) not in draws._KEPT
+
+
+def test_no_block_follows_a_stop_though_another_thread_is_drawing() -> None:
+    """A stop comes while a thread computes where its block ends, and must not be overwritten by it."""
+    stopping: list[threading.Thread] = []
+
+    class Rows(int):
+        def __radd__(self, start: int) -> int:
+            if not stopping:
+                stopping.append(threading.Thread(target=stream.stop))
+                stopping[0].start()
+                stopping[0].join(0.1)
+            return start + int(self)
+
+    stream = draws.Draws(20, Rows(100), seed=12)
+    assert stream.block() is not None
+    stopping[0].join()
+    assert stream.block() is None
 
 
 def test_equal_terms_are_summed_once_and_given_to_all() -> None:

@@ -11,7 +11,7 @@ from metric_samples import labelled, multiclass
 
 from suite import compare, measure
 from suite.errors import Undefined
-from suite.metrics import decisions
+from suite.metrics import classification, decisions, fairness
 from suite.metrics.base import Columns
 from suite.metrics.binary import Binary
 
@@ -88,6 +88,26 @@ def test_one_of_one_positive_is_no_certainty() -> None:
     four = decided([1] * 4 + [0] * 96, [1] * 4 + [0] * 96)
     (m,) = measure.scores([decisions.tpr()], four, seed=0)
     assert m.low == pytest.approx(0.510, abs=1e-3)  # Wilson at 4 of 4
+
+
+def test_decisions_are_those_taken_before_probabilities_were_rounded() -> None:
+    """0.5 + 1e-9 is 0.5 as float32, as is the other one: class 1 was decided all the same."""
+    rows = [classification.outcomes(np.array([0.5 - 1e-9, 0.5 + 1e-9]), 1)] * 40
+    c = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    c = {**c, "cluster": np.arange(40), "group.x": np.array(["a", "b"] * 20)}
+    assert classification.ACCURACY(c) == 1
+    metrics = (decisions.tpr(), decisions.selection_rate(), decisions.f1(), *fairness.parity("x"))
+    found = {m.name: m for m in measure.scores(metrics, c, seed=0)}
+    assert [found[name].value for name in ("tpr", "selection_rate", "f1")] == [1, 1, 1]
+    assert found["demographic_parity_ratio[x]"].value == 1
+    assert found["f1"].low > 0.9
+
+
+def test_without_decisions_the_probabilities_decide() -> None:
+    c = decided([1, 0, 1], [1, 1, 0])
+    del c["decided"]
+    assert Binary().decision(c).tolist() == [True, False, True]
+    assert decisions.tpr()(c) == 0.5
 
 
 def test_a_threshold_of_a_score() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from suite.metrics import (
     reliability,
     selective,
 )
-from suite.metrics.base import Columns, Metric
+from suite.metrics.base import Columns, Metric, not_additive
 
 SEX, AGE = "group.sex", "group.age"
 AUROC = ranking.ranking()[0]
@@ -89,7 +90,8 @@ def test_the_names_of_a_frame() -> None:
     assert names[0] == "ece_15[age=old,sex=f]"
     assert "ece_15_gap[sex,age]" in names
     assert not [name for name in names if name.startswith("es_")]
-    assert groups.gap(selective.of_class(selective.AURC, 0, "cat"), "sex").name == "aurc_gap[class=cat,sex]"
+    of_class = replace(selective.AURC, name="aurc[class=cat]")
+    assert groups.gap(of_class, "sex").name == "aurc_gap[class=cat,sex]"
 
 
 @pytest.mark.parametrize(
@@ -357,10 +359,44 @@ def test_labels_that_differ_within_clusters_stay_in_them() -> None:
     assert chance.gap_p(classification.NLL, "x")(c) > 0.5  # unpaired the noise hides it
 
 
+BRIER_OF_ROWS = replace(
+    classification.BRIER,
+    terms=not_additive,
+    finish=not_additive,
+    whole=lambda columns: float(columns["brier"].mean()),
+)
+
+
+@pytest.mark.parametrize("metric", (classification.BRIER, BRIER_OF_ROWS), ids=("sums", "rows"))
+@pytest.mark.parametrize("changed", (1, 20))
+def test_a_few_clusters_of_several_groups_leave_the_others_exchangeable(metric: Metric, changed: int) -> None:
+    """100 patients of 4 items and a gap of 0.3: one item relabelled, or 20 empty cells, hide nothing."""
+    patient = np.repeat(np.arange(100), 4)
+    noise = np.random.default_rng(0).normal(size=100)[patient] * 0.2
+    c = {"brier": 1 + 0.3 * (patient >= 50) + noise, "group.x": np.where(patient < 50, "a", "b"), "cluster": patient}
+    before = chance.gap_null(metric, "x")(c)
+    c["group.x"][:: 400 // changed] = "b" if changed == 1 else ""
+    assert groups.gap(metric, "x", merged=True)(c) > 0.27
+    assert chance.gap_p(metric, "x", merged=True)(c) < 0.01
+    assert chance.gap_null(metric, "x", merged=True)(c) < 2 * before < 0.25
+
+
+def test_whole_clusters_exchange_labels_and_items_of_the_others_stay_in_theirs() -> None:
+    """Clusters 0 and 2 have one group each, 1 and 3 have two: only 1's and 3's items are units of their own."""
+    cluster_N, code_N = np.array([3, 0, 1, 2, 1, 0, 3, 3]), np.array([0, 1, 1, 0, 0, 1, 1, 0])
+    unit_N, code_U, block_U = chance._units(cluster_N, code_N, [np.array([5, 0, 0, 0, 0, 0, 0, 4])])
+    assert unit_N.tolist() == [5, 0, 3, 1, 2, 0, 6, 4]
+    assert code_U.tolist() == [1, 0, 0, 1, 0, 0, 1]
+    assert len(set(block_U[:2])) == len(set(block_U[2:4])) == len(set(block_U[4:])) == 1
+    assert (np.diff(block_U)[[1, 3]] > 0).all()
+
+
 @pytest.mark.parametrize("metric", (classification.ACCURACY, AUROC), ids=lambda m: m.name)
-def test_within_clusters_the_order_of_rows_changes_nothing(metric: Metric) -> None:
+@pytest.mark.parametrize("mixed", (200, 120))
+def test_within_clusters_the_order_of_rows_changes_nothing(metric: Metric, mixed: int) -> None:
     c = people(200)
     c["cluster"] = np.arange(200) // 4
+    c[SEX][mixed:] = c[SEX][c["cluster"][mixed:] * 4]
     order = np.random.default_rng(9).permutation(200)
     again = {name: values[order] for name, values in c.items()}
     for make in (chance.gap_p, chance.gap_null):

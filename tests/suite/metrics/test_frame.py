@@ -7,8 +7,8 @@ import pytest
 from metric_samples import labelled, multiclass, softmax
 
 from suite import measure, outcomes
-from suite.metrics import chance, classification, codes, decisions, frame
-from suite.metrics.base import Columns
+from suite.metrics import chance, classification, codes, decisions, fairness, frame
+from suite.metrics.base import Columns, Metric
 from suite.metrics.binary import DEFAULT
 from suite.metrics.calibration import ECE_15
 from suite.metrics.frame import Framed
@@ -16,6 +16,14 @@ from suite.metrics.ranking import ranking
 from suite.record import Measurement
 
 AUROC = ranking()[0]
+BY_ROWS = Metric(
+    name="accuracy",
+    needs=("correct",),
+    whole=lambda columns: float(columns["correct"].mean()),
+    unit="",
+    higher_is_better=True,
+    bounds=(0.0, 1.0),
+)
 
 
 def one_attribute(correct: list[int], group: list[str]) -> Columns:
@@ -148,3 +156,30 @@ def test_numbers_beside_group_columns_change_no_group(attribute: str | tuple[str
         for grouping in (codes.Grouping(attribute), codes.Grouping(attribute, 20, merged=True)):
             assert grouping.groups(fast) == grouping.groups(mine)
             assert np.array_equal(grouping.coded(fast), grouping.coded(mine))
+
+
+@pytest.mark.parametrize("metric", (classification.ACCURACY, BY_ROWS), ids=("sums", "rows"))
+def test_a_spread_at_a_bound_is_as_sure_as_its_smallest_group(metric: object) -> None:
+    """20 of 20 right beside 1,000 of 1,000: at most 1 - 0.025^(1/20) = 0.168 wrong, whatever the large group says."""
+    reach = 1 - 0.025 ** (1 / 20)
+    groups = ["a"] * 1000 + ["c"] * 20
+    got = found(one_attribute([1] * 1020, groups), metric)
+    ends = {name: (m.low, m.high, m.method) for name, m in got.items()}
+    assert ends["worst_group_accuracy[x]"] == (pytest.approx(1 - reach), 1, "exact-bound")
+    assert ends["accuracy_gap[x]"] == (0, pytest.approx(reach), "exact-bound")
+    assert ends["accuracy_ratio[x]"] == (pytest.approx(1 - reach), 1, "exact-bound")
+    got = found(one_attribute([1] * 280 + [0] * 20, ["a"] * 280 + ["c"] * 20), metric)
+    assert (got["worst_group_accuracy[x]"].low, got["worst_group_accuracy[x]"].high) == (0, pytest.approx(reach))
+    assert (got["accuracy_gap[x]"].low, got["accuracy_gap[x]"].high) == (pytest.approx(1 - reach), 1)
+
+
+def test_at_a_bound_clusters_count_and_only_what_the_metric_is_about() -> None:
+    """c has 40 items of 10 patients; positives are those of 5 of them."""
+    c = one_attribute([1] * 340, ["a"] * 300 + ["c"] * 40)
+    c["cluster"] = np.concatenate([np.arange(300), 1000 + np.arange(40) // 4])
+    assert found(c)["accuracy_gap[x]"].high == pytest.approx(1 - 0.025 ** (1 / 10))
+    label = np.array([1] * 150 + [0] * 150 + [1] * 20 + [0] * 20)
+    c = {**labelled(np.eye(2)[label], label), "group.x": c["group.x"], "cluster": c["cluster"]}
+    parity = {m.name: m for m in measure.scores(fairness.parity("x", least=1), c, seed=0)}
+    for name in ("equal_opportunity_difference[x]", "equalized_odds_difference[x]"):
+        assert (parity[name].value, parity[name].high) == (0, pytest.approx(1 - 0.025 ** (1 / 5)))

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metric_samples import multiclass
+from metric_samples import labelled, multiclass
 
 from suite import compare, measure
 from suite.errors import Undefined
-from suite.metrics import enrichment, ranking
+from suite.metrics import classification, enrichment, ranking
 from suite.metrics.base import Columns
 from suite.metrics.binary import Binary
 
@@ -158,6 +158,34 @@ def test_order_interval_and_paired_change(metric: Any) -> None:
     change = compare._difference(metric, a, b, seed=0).difference
     assert change.value == pytest.approx(metric(b) - metric(a))
     assert change.low is not None
+
+
+@pytest.mark.parametrize("positive", (0, 1))
+def test_stored_probabilities_of_two_classes_rank_as_they_were_before(positive: int) -> None:
+    """Logits of 15 to 22: as float32 the larger probabilities are 1 or near it, and the smaller keep the order."""
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 400)
+    logit = rng.normal(18 + 1.5 * (label == positive), 1)
+    mine = np.stack([np.exp(-logit), np.ones(400)], axis=1) / (1 + np.exp(-logit))[:, None]
+    probs = mine if positive == 1 else mine[:, ::-1]
+    rows = [classification.outcomes(p, int(y)) for p, y in zip(probs, label, strict=True)]
+    stored = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    assert stored["probs"].dtype == np.float32
+    expected = roc_auc_score(label == positive, logit)
+    assert roc_auc_score(label == positive, stored["probs"][:, positive]) < expected - 0.05
+    assert ranking.ranking(Binary(positive))[0](stored) == pytest.approx(expected, abs=1e-4)
+    assert ranking.MACRO[0](stored) == pytest.approx(expected, abs=1e-4)
+
+
+def test_scores_of_two_classes_are_finite_and_keep_ties_and_thresholds() -> None:
+    c = labelled(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.3, 0.7]]), np.array([1, 0, 0, 1, 1]))
+    score = Binary().score(c)
+    assert np.isfinite(score).all()
+    assert score[0] == score[2] > score[4] > score[3] == 0 > score[1]
+    assert score[4] == pytest.approx(np.log(0.7 / 0.3))
+    assert Binary(threshold=0.6).decision(c).tolist() == [True, False, True, False, True]
 
 
 def test_one_class_against_the_rest_of_several() -> None:
