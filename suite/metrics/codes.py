@@ -2,8 +2,8 @@
 
 Items whose value is the empty string, or ``(missing)`` as users' tables spell it, have none. Groups smaller than
 `least` say little. `Grouping.merged` decides what becomes of both: either they belong to no group, or the items without
-a value form the group ``(missing)`` (as one value of its column, where there are several), and the small groups together
-form the group ``(small)``. A group that is still smaller than `least` takes part in nothing;
+a value form the group ``(missing)`` (as one value of its column, where there are several), and the small groups
+together form the group ``(small)``. A group that is still smaller than `least` takes part in nothing;
 `suite.metrics.groups.left_out` counts its items.
 
 Sizes are those of all items that the metric is about, decided once and never in a resample.
