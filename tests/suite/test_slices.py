@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from suite import slice_rules, slices
 from suite.errors import InputError
 from suite.metrics.base import Columns
 from suite.metrics.classification import ACCURACY, NLL
+from suite.metrics.groups import of_group
 from suite.metrics.language import PERPLEXITY
 
 N = 800
@@ -113,6 +115,28 @@ def test_the_metric_is_a_mean_over_items() -> None:
         slices.chosen_metric((PERPLEXITY,), "perplexity", {}, None)
     with pytest.raises(InputError, match="did you mean 'nll'"):
         slices.chosen_metric((NLL,), "nll", c, "nnl")
+
+
+def test_items_of_none_of_the_classes_are_no_slice() -> None:
+    """A classifier is never right on them: among all items they would be the worst slice, by 0.9."""
+    c = dict(outcomes(0, wrong_in_slice=0.1))
+    novel = np.random.default_rng(4).random(N) < 0.3
+    c |= {"part": np.where(novel, "novel", "known"), "label": np.where(novel, -1, c["label"])}
+    c |= {"correct": np.where(novel, 0, c["correct"]), "nll": np.where(novel, np.nan, c["nll"])}
+    accuracy, nll = (replace(metric, where=(("part", "known"),)) for metric in (ACCURACY, NLL))
+    assert slices.search(c, ACCURACY).slices[0].words == "label = -1"
+    by_site = [
+        replace(of_group(accuracy, "site", site), where=(("group.site", site), *accuracy.where)) for site in "AB"
+    ]
+    for declared, name in (((nll, accuracy), None), ((nll, accuracy), "nll"), (by_site, "accuracy")):
+        chosen = slices.chosen_metric(declared, "accuracy", c, name)
+        found = slices.search(c, chosen)
+        assert (chosen.name, found.n) == (name or "accuracy", np.sum(~novel))
+        assert not [one for one in found.slices if "label = -1" in one.words]
+    one = slices.search(c, slices.chosen_metric(by_site, "accuracy", c, "accuracy[site=B]"))
+    assert one.n == np.sum(~novel & (c["group.site"] == "B"))
+    with pytest.raises(InputError, match="0 items with part = none are too few"):
+        slices.search(c, replace(ACCURACY, where=(("part", "none"),)))
 
 
 def test_too_few_items_and_unknown_columns() -> None:
