@@ -28,6 +28,7 @@ from suite.stats import LEVEL, cluster_sums, resampled_sums
 LEAST_SHARE = 0.05
 LEAST_ITEMS = 10  # of a slice in each half
 MIN_ITEMS = 100
+MIN_CLUSTERS = 10  # in each half: with fewer, all of them are worse by chance too often (M tests: M / 2^G)
 EXAMPLES = 5
 Floats = NDArray[np.float64]
 
@@ -135,7 +136,7 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
         more: numeric or text columns that slices may be described by, beside groups, label and ``stat.*``.
 
     Raises:
-        InputError: too few items, or no such column.
+        InputError: too few items or clusters, no such column, or one that holds lists.
     """
     absent = [name for name in more if name not in columns]
     if absent:
@@ -145,6 +146,12 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
     if n < MIN_ITEMS:
         about = "".join(f" with {column} = {value}" for column, value in metric.where)
         raise InputError(f"{n} items{about} are too few to search and to test; at least {MIN_ITEMS} are needed")
+    n_clusters = len(np.unique(columns[CLUSTER]))
+    if n_clusters < 2 * MIN_CLUSTERS:
+        raise InputError(
+            f"the {n} items are of {n_clusters} independent clusters, too few to search one half of them and test on "
+            f"the other; at least {2 * MIN_CLUSTERS} are needed"
+        )
     finding = _half(columns[CLUSTER], seed)
     terms_N2, sign = metric.terms(columns), 1.0 if metric.higher_is_better else -1.0
     rules = _candidates(_rows(columns, finding), sign * terms_N2[finding], seed, more)
@@ -165,7 +172,7 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
         unit=metric.unit,
         higher_is_better=sign > 0,
         n=n,
-        n_clusters=len(np.unique(columns[CLUSTER])),
+        n_clusters=n_clusters,
         n_tested=len(worse),
         candidates=dict(summary(rules)),
         slices=tuple(sorted(found, key=lambda one: -one.gap)),

@@ -92,6 +92,13 @@ def test_rows_of_one_item_stay_in_one_half() -> None:
     assert half.sum() == 10
 
 
+@pytest.mark.parametrize("clusters", (1, 2, 3, 19))
+def test_too_few_clusters_to_search_and_to_test(clusters: int) -> None:
+    c = {name: values[:200] for name, values in outcomes(0, wrong_in_slice=0.6).items()}
+    with pytest.raises(InputError, match=f"of {clusters} independent clusters, too few .* at least 20"):
+        slices.search({**c, "cluster": np.arange(200) % clusters}, ACCURACY)
+
+
 def test_a_gap_of_the_search_alone_has_no_interval_above_zero() -> None:
     """By hand: 2 of 4 wrong in the slice, 0 of 4 elsewhere: the gap is one half."""
     terms = np.array([[0, 1], [0, 1], [1, 1], [1, 1], [1, 1], [1, 1], [1, 1], [1, 1]], dtype=float)

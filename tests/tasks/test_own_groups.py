@@ -25,7 +25,7 @@ def task(tmp_path: Path) -> AnyTask:
 
 
 def test_empty_cells_are_shown_as_a_group_and_are_none_to_equity_scaled_values(task: AnyTask) -> None:
-    """By hand: 30 of 60 right, 0.8 in a, 0.6 in b: 0.5 / (1 + 0.3 + 0.1); the 0.1 of those without a site is in none."""
+    """By hand: 30 of 60 right, 0.8 in a, 0.6 in b: 0.5 / (1 + 0.3 + 0.1); the 0.1 of the others is no group's."""
     correct = np.concatenate([np.arange(20) < right for right in RIGHT.values()]).astype(int)
     sites = np.array([example.groups["site"] for example in task.examples(None)])  # type: ignore[arg-type]
     c = {"correct": correct, "group.site": sites, "cluster": np.arange(60)}
