@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +113,35 @@ def test_features_are_metadata_only() -> None:
     assert {f.column for f in used} == {"group.site", "stat.mean", "stat.std", "label"}
     more = slice_rules.features(outcomes(0, 0.1), ("nll",))
     assert {f.column for f in more} - {f.column for f in used} == {"nll"}
+
+
+def ragged(n: int) -> np.ndarray[Any, Any]:
+    made = np.empty(n, dtype=object)
+    made[:] = [np.zeros(1 + k % 3) for k in range(n)]
+    return made
+
+
+def test_lists_describe_no_slice() -> None:
+    c = {**outcomes(0, 0.1), "metadata.boxes": ragged(N)}
+    used = slice_rules.features(c, ())
+    assert {f.column for f in used} == {"group.site", "stat.mean", "stat.std", "label"}
+    for name in ("metadata.boxes", "probs"):
+        with pytest.raises(InputError, match=f"column '{name}' holds lists"):
+            slice_rules.features(c, (name,))
+
+
+@pytest.mark.parametrize("extreme", (1e40, -1e300, np.inf))
+def test_numbers_beyond_float32_are_searched_too(extreme: float) -> None:
+    """Half of the items, and all those on which the model errs, hold it; infinite ones count as missing."""
+    large = np.arange(N) % 2 == 0
+    c = {name: outcomes(0, 0.1)[name] for name in ("item", "cluster")}
+    c |= {"metadata.dose": np.where(large, extreme, 1.0), "stat.peak": np.where(large, extreme, np.arange(N) % 7)}
+    c |= {"correct": np.where(large, np.arange(N) % 4 == 0, 1)}
+    best = slices.search(c, ACCURACY).slices[0]
+    assert best.value == pytest.approx(0.5, abs=0.1)
+    assert best.rest == 1.0
+    c["metadata.dose"] = np.where(large, np.nan, np.inf)
+    assert "metadata.dose" not in {feature.column for feature in slice_rules.features(c, ())}
 
 
 def test_the_metric_is_a_mean_over_items() -> None:
