@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.errors import InputError
 from suite.metrics.base import Columns
 from suite.outcomes import GROUP_PREFIX, METADATA
 
@@ -21,6 +22,7 @@ STATISTIC = "stat."
 LABEL = "label"
 MAX_VALUES = 50  # of one categorical column, the most frequent first
 MAX_SLICES = 8  # leaves of a tree, and clusters
+LARGEST = float(np.finfo(np.float32).max)  # scikit-learn's trees read float32
 Floats = NDArray[np.float64]
 Inside = NDArray[np.bool_]
 
@@ -59,7 +61,7 @@ class Feature:
         if self.value is not None:
             return np.asarray(np.asarray(columns[self.column]).astype(str) == self.value, dtype=np.float64)
         numbers = np.asarray(columns[self.column], dtype=np.float64)
-        return np.where(np.isfinite(numbers), numbers, self.middle)
+        return np.clip(np.where(np.isfinite(numbers), numbers, self.middle), -LARGEST, LARGEST)
 
     def words(self, above: bool, threshold: float) -> str:
         """The side of a split, for people."""
@@ -69,20 +71,30 @@ class Feature:
 
 
 def features(columns: Columns, more: Sequence[str]) -> list[Feature]:
-    """Group and metadata columns, the label, statistics of inputs, and `more` columns, as far as they vary."""
+    """Group and metadata columns, the label, statistics of inputs, and `more` columns, as far as they vary.
+
+    Raises:
+        InputError: one of `more` holds lists; others that do are left out.
+    """
     found: list[Feature] = []
     for name in sorted(columns):
         if not (name.startswith((GROUP_PREFIX, STATISTIC, METADATA)) or name == LABEL or name in more):
             continue
         values = np.asarray(columns[name])
-        if values.ndim != 1 or len(np.unique(values)) < 2:  # noqa: PLR2004 - it says nothing
+        if values.ndim != 1 or (values.dtype == object and any(map(np.ndim, values))):  # of one length, or of several
+            if name in more:
+                raise InputError(f"column {name!r} holds lists; slices are described by columns of numbers or text")
+            continue
+        if len(np.unique(values)) < 2:  # noqa: PLR2004 - it says nothing
             continue
         if name == LABEL or values.dtype.kind not in "iufb":
             names, counts = np.unique(values.astype(str), return_counts=True)
             found += [Feature(name, str(names[i])) for i in np.argsort(-counts, kind="stable")[:MAX_VALUES]]
         else:
             numbers = values.astype(np.float64)
-            found.append(Feature(name, None, float(np.median(numbers[np.isfinite(numbers)]))))
+            known = numbers[np.isfinite(numbers)]
+            if len(known):
+                found.append(Feature(name, None, float(np.median(known))))
     return found
 
 
@@ -139,10 +151,11 @@ def by_clusters(columns: Columns, names: Sequence[str], what: str, seed: int) ->
     matrix_NF = _matrix(columns, names)
     centre_F, scale_F = matrix_NF.mean(axis=0), matrix_NF.std(axis=0)
     scale_F[scale_F == 0] = 1
-    count = min(MAX_SLICES, len(np.unique(matrix_NF, axis=0)))
+    scaled_NF = (matrix_NF - centre_F) / scale_F
+    count = min(MAX_SLICES, len(np.unique(scaled_NF, axis=0)))
     if count < 2:  # noqa: PLR2004 - all alike
         return []
-    model = KMeans(count, n_init=4, random_state=seed).fit((matrix_NF - centre_F) / scale_F)
+    model = KMeans(count, n_init=4, random_state=seed).fit(scaled_NF)
 
     def holding(number: int) -> Callable[[Columns], Inside]:
         return lambda new: np.asarray(model.predict((_matrix(new, names) - centre_F) / scale_F) == number)
@@ -153,7 +166,7 @@ def by_clusters(columns: Columns, names: Sequence[str], what: str, seed: int) ->
 
 def _matrix(columns: Columns, names: Sequence[str]) -> Floats:
     parts = [np.asarray(columns[name], dtype=np.float64).reshape(len(columns[name]), -1) for name in names]
-    return np.nan_to_num(np.concatenate(parts, axis=1))
+    return np.clip(np.nan_to_num(np.concatenate(parts, axis=1)), -LARGEST, LARGEST)
 
 
 def _centre(centre_F: Floats, names: Sequence[str]) -> str:

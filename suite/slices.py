@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from suite.errors import InputError, unknown
 from suite.metrics.base import Columns, Metric, ratio
 from suite.metrics.classification import ACCURACY
-from suite.outcomes import CLUSTER, ITEM
+from suite.outcomes import CLUSTER, ITEM, lacking
 from suite.slice_rules import STATISTIC, Inside, Rule, by_clusters, by_tree, features, summary
 from suite.stats import LEVEL, cluster_sums, resampled_sums
 
 LEAST_SHARE = 0.05
 LEAST_ITEMS = 10  # of a slice in each half
 MIN_ITEMS = 100
+MIN_CLUSTERS = 10  # in each half: with fewer, all of them are worse by chance too often (M tests: M / 2^G)
 EXAMPLES = 5
 Floats = NDArray[np.float64]
 
@@ -95,27 +96,38 @@ class Search:
 def chosen_metric(metrics: Sequence[Metric], primary: str, columns: Columns, name: str | None) -> Metric:
     """The metric to search by: the named one, else the primary one, else accuracy, else the first that fits.
 
+    A metric of some items alone (its `where`) is searched among these; accuracy, where it is not declared, among those
+    that every declared metric of ``correct`` is about: items of none of the classes are never right.
+
     Raises:
         InputError: there is none that is a mean over items with a direction.
     """
-    fit = {metric.name: metric for metric in metrics if _fits(metric)}
+    fit = {metric.name: metric for metric in metrics if _fits(metric, columns)}
     if "correct" in columns:
-        fit.setdefault(ACCURACY.name, ACCURACY)
+        where = _shared_where(metrics)
+        fit.setdefault(ACCURACY.name, replace(ACCURACY, where=where) if where else ACCURACY)
     if name is not None and name not in fit:
         raise unknown("metric for slices, a mean over items with a direction,", name, fit)
     if not fit:
         raise InputError("slices need a metric that is a mean over items, and this task has none")
-    first = next(iter(fit))
+    first = min(fit, key=lambda one: len(fit[one].where))
     return fit[name or next((one for one in (primary, ACCURACY.name) if one in fit), first)]
 
 
-def _fits(metric: Metric) -> bool:
-    plain = metric.finish is ratio and metric.whole is None and metric.prepare is None and not metric.where
-    return plain and metric.higher_is_better is not None
+def _fits(metric: Metric, columns: Columns) -> bool:
+    plain = metric.finish is ratio and metric.whole is None and metric.prepare is None
+    needed = (*metric.needs, *(column for column, _ in metric.where))
+    return plain and metric.higher_is_better is not None and lacking(needed, columns) is None
+
+
+def _shared_where(metrics: Sequence[Metric]) -> tuple[tuple[str, str], ...]:
+    """The conditions that all metrics of ``correct`` have in common."""
+    each = [metric.where for metric in metrics if "correct" in metric.needs]
+    return tuple(one for one in each[0] if all(one in where for where in each)) if each else ()
 
 
 def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] = ()) -> Search:
-    """Find slices on one half of the clusters and test them on the other.
+    """Find slices on one half of the clusters and test them on the other, among the items that the metric is about.
 
     Args:
         columns: outcomes.
@@ -124,14 +136,22 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
         more: numeric or text columns that slices may be described by, beside groups, label and ``stat.*``.
 
     Raises:
-        InputError: too few items, or no such column.
+        InputError: too few items or clusters, no such column, or one that holds lists.
     """
     absent = [name for name in more if name not in columns]
     if absent:
         raise unknown("column", absent[0], columns)
+    columns = dict(metric.inside(columns))
     n = len(columns[ITEM])
     if n < MIN_ITEMS:
-        raise InputError(f"{n} items are too few to search and to test; at least {MIN_ITEMS} are needed")
+        about = "".join(f" with {column} = {value}" for column, value in metric.where)
+        raise InputError(f"{n} items{about} are too few to search and to test; at least {MIN_ITEMS} are needed")
+    n_clusters = len(np.unique(columns[CLUSTER]))
+    if n_clusters < 2 * MIN_CLUSTERS:
+        raise InputError(
+            f"the {n} items are of {n_clusters} independent clusters, too few to search one half of them and test on "
+            f"the other; at least {2 * MIN_CLUSTERS} are needed"
+        )
     finding = _half(columns[CLUSTER], seed)
     terms_N2, sign = metric.terms(columns), 1.0 if metric.higher_is_better else -1.0
     rules = _candidates(_rows(columns, finding), sign * terms_N2[finding], seed, more)
@@ -152,7 +172,7 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
         unit=metric.unit,
         higher_is_better=sign > 0,
         n=n,
-        n_clusters=len(np.unique(columns[CLUSTER])),
+        n_clusters=n_clusters,
         n_tested=len(worse),
         candidates=dict(summary(rules)),
         slices=tuple(sorted(found, key=lambda one: -one.gap)),

@@ -1,9 +1,10 @@
 """Which group every item is in, by one group column or by the combinations of several.
 
-Items whose value is the empty string have none. Groups smaller than `least` say little. `Grouping.merged` decides what
-becomes of both: either they belong to no group, or the items without a value form the group ``(missing)`` (as one value
-of its column, where there are several), and the small groups together form the group ``(small)``. A group that is still
-smaller than `least` takes part in nothing; `suite.metrics.groups.left_out` counts its items.
+Items whose value is the empty string, or ``(missing)`` as users' tables spell it, have none. Groups smaller than
+`least` say little. `Grouping.merged` decides what becomes of both: either they belong to no group, or the items without
+a value form the group ``(missing)`` (as one value of its column, where there are several), and the small groups
+together form the group ``(small)``. A group that is still smaller than `least` takes part in nothing;
+`suite.metrics.groups.left_out` counts its items.
 
 Sizes are those of all items that the metric is about, decided once and never in a resample.
 
@@ -24,6 +25,7 @@ from suite.outcomes import GROUP_PREFIX
 MIN_GROUP = 20  # items below which a group says nothing
 MISSING, SMALL = "(missing)", "(small)"
 CODED = 2  # dimensions of a column of codes
+_NONE = frozenset({"", MISSING})  # values of items that have none
 _NUMBER_OF = "number of "
 
 Bools = NDArray[np.bool_]
@@ -81,7 +83,7 @@ class Grouping:
         found, code_N, count_G = self._found(columns)
         large_G = count_G >= self.least
         if not self.merged:
-            large_G &= np.array([all(group) for group in found], dtype=bool)
+            large_G &= np.array([_NONE.isdisjoint(group) for group in found], dtype=bool)
         number_G = np.where(large_G, np.cumsum(large_G) - 1, -1)
         n_groups = int(large_G.sum())
         if self.merged and count_G[~large_G].sum() >= self.least:

@@ -8,10 +8,11 @@
     equity_scaled(m, "dialect")       es_accuracy[dialect]             X / (1 + sum_g |X_g - X|) (FairSeg, alpha 1)
     equity_scaled_std(m, "dialect")   es_std_accuracy[dialect]         X / (1 + sample standard deviation of X_g)
 
-Items whose group is the empty string belong to no named group: they count in X alone. So do, for a spread, the items of
-groups with fewer than `least` items and of groups in which the metric has no value (no positives, say), which is not 0;
-`left_out` counts them. With ``merged=True`` the former are groups of their own, see `suite.metrics.codes`; the
-whole set for one metric, with the groups that the data holds, is `suite.metrics.frame.frame`.
+Items whose group is the empty string or ``(missing)`` belong to no named group: they count in X alone. So do, for a
+spread, the items of groups with fewer than `least` items and of groups in which the metric has no value (no positives,
+say), which is not 0; `left_out` counts them. With ``merged=True`` the former are groups of their own, see
+`suite.metrics.codes`; the whole set for one metric, with the groups that the data holds, is
+`suite.metrics.frame.frame`.
 
 The intervals come from the same clustered bootstrap as any other. Gaps of small groups are biased upward: read them
 with their interval, and beside what chance alone would give (`suite.metrics.chance`).

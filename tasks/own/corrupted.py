@@ -49,7 +49,7 @@ def with_corruptions(own: OwnClassification, description: Description) -> AnyTas
     """The task, or the same in the variants that the description asks for.
 
     Raises:
-        InputError: no such corruption or severity, or no images to corrupt.
+        InputError: no such corruption or severity, one given twice, or no images to corrupt.
     """
     if not description.corruptions:
         return own
@@ -59,6 +59,9 @@ def with_corruptions(own: OwnClassification, description: Description) -> AnyTas
         raise unknown(f"corruption in {where}", stray, KINDS)
     if not description.severities or not set(description.severities) <= set(SEVERITIES):
         raise InputError(f"{where}: severities = {list(description.severities)}; allowed: 1 to {SEVERITIES[-1]}")
+    for key in ("corruptions", "severities"):
+        if len(set(getattr(description, key))) < len(getattr(description, key)):
+            raise InputError(f"{where}: {key} names one of them twice")
     if description.images is None or description.variants is not None or description.novelty is not None:
         raise InputError(f"{where}: corruptions need images, and neither variants nor novelty beside them")
     return OwnCorrupted(own, description)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from suite import slice_rules, slices
 from suite.errors import InputError
 from suite.metrics.base import Columns
 from suite.metrics.classification import ACCURACY, NLL
+from suite.metrics.groups import of_group
 from suite.metrics.language import PERPLEXITY
 
 N = 800
@@ -90,6 +93,13 @@ def test_rows_of_one_item_stay_in_one_half() -> None:
     assert half.sum() == 10
 
 
+@pytest.mark.parametrize("clusters", (1, 2, 3, 19))
+def test_too_few_clusters_to_search_and_to_test(clusters: int) -> None:
+    c = {name: values[:200] for name, values in outcomes(0, wrong_in_slice=0.6).items()}
+    with pytest.raises(InputError, match=f"of {clusters} independent clusters, too few .* at least 20"):
+        slices.search({**c, "cluster": np.arange(200) % clusters}, ACCURACY)
+
+
 def test_a_gap_of_the_search_alone_has_no_interval_above_zero() -> None:
     """By hand: 2 of 4 wrong in the slice, 0 of 4 elsewhere: the gap is one half."""
     terms = np.array([[0, 1], [0, 1], [1, 1], [1, 1], [1, 1], [1, 1], [1, 1], [1, 1]], dtype=float)
@@ -105,6 +115,35 @@ def test_features_are_metadata_only() -> None:
     assert {f.column for f in more} - {f.column for f in used} == {"nll"}
 
 
+def ragged(n: int) -> np.ndarray[Any, Any]:
+    made = np.empty(n, dtype=object)
+    made[:] = [np.zeros(1 + k % 3) for k in range(n)]
+    return made
+
+
+def test_lists_describe_no_slice() -> None:
+    c = {**outcomes(0, 0.1), "metadata.boxes": ragged(N)}
+    used = slice_rules.features(c, ())
+    assert {f.column for f in used} == {"group.site", "stat.mean", "stat.std", "label"}
+    for name in ("metadata.boxes", "probs"):
+        with pytest.raises(InputError, match=f"column '{name}' holds lists"):
+            slice_rules.features(c, (name,))
+
+
+@pytest.mark.parametrize("extreme", (1e40, -1e300, np.inf))
+def test_numbers_beyond_float32_are_searched_too(extreme: float) -> None:
+    """Half of the items, and all those on which the model errs, hold it; infinite ones count as missing."""
+    large = np.arange(N) % 2 == 0
+    c = {name: outcomes(0, 0.1)[name] for name in ("item", "cluster")}
+    c |= {"metadata.dose": np.where(large, extreme, 1.0), "stat.peak": np.where(large, extreme, np.arange(N) % 7)}
+    c |= {"correct": np.where(large, np.arange(N) % 4 == 0, 1)}
+    best = slices.search(c, ACCURACY).slices[0]
+    assert best.value == pytest.approx(0.5, abs=0.1)
+    assert best.rest == 1.0
+    c["metadata.dose"] = np.where(large, np.nan, np.inf)
+    assert "metadata.dose" not in {feature.column for feature in slice_rules.features(c, ())}
+
+
 def test_the_metric_is_a_mean_over_items() -> None:
     c = outcomes(0, 0.1)
     assert slices.chosen_metric((PERPLEXITY, NLL), "perplexity", {"nll": c["nll"]}, None) is NLL
@@ -113,6 +152,28 @@ def test_the_metric_is_a_mean_over_items() -> None:
         slices.chosen_metric((PERPLEXITY,), "perplexity", {}, None)
     with pytest.raises(InputError, match="did you mean 'nll'"):
         slices.chosen_metric((NLL,), "nll", c, "nnl")
+
+
+def test_items_of_none_of_the_classes_are_no_slice() -> None:
+    """A classifier is never right on them: among all items they would be the worst slice, by 0.9."""
+    c = dict(outcomes(0, wrong_in_slice=0.1))
+    novel = np.random.default_rng(4).random(N) < 0.3
+    c |= {"part": np.where(novel, "novel", "known"), "label": np.where(novel, -1, c["label"])}
+    c |= {"correct": np.where(novel, 0, c["correct"]), "nll": np.where(novel, np.nan, c["nll"])}
+    accuracy, nll = (replace(metric, where=(("part", "known"),)) for metric in (ACCURACY, NLL))
+    assert slices.search(c, ACCURACY).slices[0].words == "label = -1"
+    by_site = [
+        replace(of_group(accuracy, "site", site), where=(("group.site", site), *accuracy.where)) for site in "AB"
+    ]
+    for declared, name in (((nll, accuracy), None), ((nll, accuracy), "nll"), (by_site, "accuracy")):
+        chosen = slices.chosen_metric(declared, "accuracy", c, name)
+        found = slices.search(c, chosen)
+        assert (chosen.name, found.n) == (name or "accuracy", np.sum(~novel))
+        assert not [one for one in found.slices if "label = -1" in one.words]
+    one = slices.search(c, slices.chosen_metric(by_site, "accuracy", c, "accuracy[site=B]"))
+    assert one.n == np.sum(~novel & (c["group.site"] == "B"))
+    with pytest.raises(InputError, match="0 items with part = none are too few"):
+        slices.search(c, replace(ACCURACY, where=(("part", "none"),)))
 
 
 def test_too_few_items_and_unknown_columns() -> None:

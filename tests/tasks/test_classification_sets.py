@@ -15,7 +15,7 @@ from suite.metrics.calibration import ECE_15
 from suite.metrics.classification import outcomes
 from suite.metrics.decisions import CLASSES
 from tasks import image_sets, images_cls
-from tasks.metric_sets import Measured, classification_metrics, of_top
+from tasks.metric_sets import Measured, classification_metrics, framed, of_top
 from tasks.tabular import ADULT, ADULT_TASK, GERMAN
 
 
@@ -57,6 +57,26 @@ def test_decisions_need_no_probabilities(metric: Any) -> None:
     mine = next(m for m in classification_metrics(Measured(tuple("abcdef"))) if m.name == metric.name)
     assert mine.needs == ("decided", "label")
     assert mine(c) == metric({"probs": c["exact"], "label": c["label"]})
+
+
+@pytest.mark.parametrize("positive", (0, 1))
+def test_two_classes_have_a_false_positive_rate_by_group(positive: int) -> None:
+    """By hand: of the 20 negatives of each group, 5 of a and 12 of b are taken for positives; c has 19 of its 40."""
+    wrong = {"a": (20, 5), "b": (20, 12), "c": (19, 19)}
+    group = np.repeat(list(wrong), 40)
+    negative = np.concatenate([np.arange(40) < n for n, _ in wrong.values()])
+    yes = np.concatenate([(np.arange(40) < k) | (np.arange(40) >= n) for n, k in wrong.values()])
+    probs = np.where(yes == bool(positive), 0.9, 0.1)[:, None] * [-1, 1] + [1, 0]
+    c = {"probs": probs, "label": np.where(negative, 1 - positive, positive), "group.g": group}
+    c |= {"cluster": np.arange(120)}
+    found = {m.name: m for m in framed(Measured(("no", "yes"), positive=positive)).of(c)}
+    assert (found["fpr[g=a]"](c), found["fpr[g=b]"](c)) == (5 / 20, 12 / 20)
+    assert found["fpr_gap[g]"](c) == pytest.approx(7 / 20)
+    assert found["worst_group_fpr[g]"](c) == 12 / 20
+    with pytest.raises(Undefined, match=r"19 items with group\.g = c, at least 20 needed"):
+        found["fpr[g=c]"](c)
+    assert "fpr" in [m.name for m in ADULT_TASK.framed.metrics]
+    assert "fpr" not in [m.name for m in framed(Measured(tuple("abc"))).metrics]
 
 
 def test_top_5_accuracy_agrees_with_scikit_learn() -> None:

@@ -218,6 +218,8 @@ def test_own_images_are_shown_under_corruptions_too(
     for line, words in (
         ('corruptions = ["gausian_noise"]', ("'gausian_noise'", "gaussian_noise")),
         ('corruptions = ["contrast"]\nseverities = [6]', ("[6]", "1 to 5")),
+        ('corruptions = ["contrast", "contrast"]\nseverities = [1]', ("corruptions names one of them twice",)),
+        ('corruptions = ["contrast"]\nseverities = [1, 1]', ("severities names one of them twice",)),
         ('corruptions = ["contrast"]\nvariants = "site"', ("neither variants",)),
     ):
         (tmp_path / "d.toml").write_text(head + line)
