@@ -69,6 +69,16 @@ def test_of_many_calls_evenly_chosen_ones_are_kept() -> None:
     assert len({round(call.seconds, 6) for call in calls}) == 3
 
 
+def test_processor_time_of_short_calls_is_shared_because_it_comes_in_ticks() -> None:
+    made = Scripted(itertools.repeat(0.001))
+    clock = Clock(wall=lambda: made.now, cpu=lambda: made.now + 0.004 * int(made.now / 0.004))  # of two busy threads
+    calls = burst(made.step, 0.3, clock)
+    assert [call.cpu_seconds for call in calls] == pytest.approx([0.002] * len(calls), rel=0.05)
+    slow = Scripted(itertools.cycle([0.25, 0.5]))
+    times = burst(slow.step, 2.0, Clock(wall=lambda: slow.now, cpu=lambda: slow.now * slow.now))
+    assert len({round(call.cpu_seconds / call.seconds, 6) for call in times}) == len(times)
+
+
 def test_tokens_are_timed_from_the_start_of_the_call() -> None:
     made = Scripted(itertools.repeat(0.64), tokens=64)
     call = made.clock().call(made.step)
