@@ -48,6 +48,22 @@ def test_the_protocol_is_thirty_pairs_and_ten_seconds() -> None:
     assert 2 * PAIRS * BURST_S >= PAIRED_S >= 10
 
 
+@pytest.mark.parametrize("sides", [1, 2])
+def test_every_scenario_takes_ten_seconds_with_a_parent_or_without(sides: int) -> None:
+    spent: dict[str, float] = {}
+
+    class Spending(Metronome):
+        def timed(self, orders: Any) -> Any:
+            for order in orders:
+                name = order["name"] if order["what"] == "burst" else order["what"]
+                spent[name] = spent.get(name, 0.0) + order["seconds"]
+            return super().timed(orders)
+
+    columns_of(Spending(0.05), Spending(0.05) if sides == 2 else None, efficiency.CLASSIFICATION_SPEED)
+    bursts = {name: took for name, took in spent.items() if name not in {"memory", "energy"}}
+    assert bursts == pytest.approx(dict.fromkeys(["batch-1", "batch-8", "offline"], PAIRED_S))
+
+
 def test_a_model_against_itself_has_ratio_1_within_its_interval() -> None:
     """As often as a 95 % interval should: in at least 17 of 20 seeded trials."""
     name, held = "latency_ratio[scenario=batch-1]", 0
