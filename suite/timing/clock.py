@@ -75,13 +75,15 @@ def warm(step: Step, clock: Clock) -> tuple[int, bool]:
 
 
 def burst(step: Step, seconds: float, clock: Clock) -> list[Call]:
-    """Timed calls one after the other, at least one, for so long; one untimed call first if it costs less than half."""
+    """Timed calls one after the other for so long, the first left out wherever there is a second.
+
+    The first call finds the caches full of the other model's weights.
+    """
     start = clock.wall()
-    first = clock.call(step)
-    calls = [] if 2 * first.seconds < seconds else [first]  # the caches held the other model's weights
-    while not calls or clock.wall() - start < seconds:
+    calls = [clock.call(step)]
+    while clock.wall() - start < seconds:
         calls.append(clock.call(step))
-    return _even(calls)[:: -(-len(calls) // KEPT)]
+    return _even(calls[1:] or calls)[:: -(-len(calls) // KEPT)]
 
 
 def _even(calls: list[Call]) -> list[Call]:

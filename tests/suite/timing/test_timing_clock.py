@@ -62,6 +62,12 @@ def test_a_call_longer_than_its_burst_is_timed_once() -> None:
     assert made.calls == 1
 
 
+@pytest.mark.parametrize("cold", [0.3, 0.6, 0.9])
+def test_the_first_call_is_left_out_however_long_it_was_if_there_is_another(cold: float) -> None:
+    made = Scripted(itertools.chain([cold], itertools.repeat(0.25)))
+    assert {round(call.seconds, 6) for call in burst(made.step, 1.0, made.clock())} == {0.25}
+
+
 def test_of_many_calls_evenly_chosen_ones_are_kept() -> None:
     made = Scripted(0.001 * (1 + n % 3) for n in itertools.count())
     calls = burst(made.step, 1.5, made.clock())
