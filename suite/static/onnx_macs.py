@@ -163,10 +163,21 @@ def _transposed(node: Any, shapes: Shapes) -> int:
 
 def _matmul(node: Any, shapes: Shapes) -> int:
     """``batch * M * K * N``, batch axes broadcast."""
-    left, right = shapes[node.input[0]], shapes[node.input[1]]
+    facts = {a.name: a.i for a in node.attribute}
+    left, right = (
+        _turned(shapes[node.input[at]], bool(facts.get(f"transBatch{side}")), bool(facts.get(f"trans{side}")))
+        for at, side in enumerate("AB")
+    )
     rows = left[-2] if len(left) > 1 else 1
     batch = np.broadcast_shapes(left[:-2], right[:-2])
     return prod(batch) * rows * left[-1] * (right[-1] if len(right) > 1 else 1)
+
+
+def _turned(shape: Shape, batch: bool, last: bool) -> Shape:
+    """FusedMatMul's operand as it is multiplied: its first axis behind the batch ones, then its last two exchanged."""
+    if batch and len(shape) > 1:
+        shape = (*shape[1:-1], shape[0], shape[-1])
+    return (*shape[:-2], shape[-1], shape[-2]) if last and len(shape) > 1 else shape
 
 
 def _gemm(node: Any, shapes: Shapes) -> int:
