@@ -94,7 +94,8 @@ class Efficiency(Task[Models]):
         columns["units"] = float(scenario.tokens or 1)
         columns["energy_items"] = own.get("energy_calls", nothing) * _number(own, "batch")
         columns["read_bytes"] = burst.get("held", burst.get("stored", nothing))
-        columns["flops"] = burst.get("flops", beside.get("flops", nothing))
+        same = _number(burst, "parameters") == _number(beside, "parameters") > 0  # a smaller graph has another count
+        columns["flops"] = burst.get("flops", beside.get("flops", nothing) if same else nothing)
         columns["peak_bandwidth"] = _list(peaks, "bandwidth_bytes_per_s")
         columns["peak_flops"] = _list(peaks, "fp32_flops_per_s")
         columns |= {name: str(next(iter(own.get(name, [""])))) for name in ("energy_source", "energy_reason")}

@@ -31,7 +31,7 @@ from suite.metrics.base import Columns, Metric
 
 Floats = NDArray[np.float64]
 Whole = Callable[[Columns], float]
-_UNCOUNTED = "neither this runtime nor the parent's says how many operations a call has"
+_UNCOUNTED = "neither this runtime nor that of a parent of as many parameters says how many operations a call has"
 _ONE = "one reading of one process: no interval"
 
 

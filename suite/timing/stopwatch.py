@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ class Watch:
             "last_seconds": [call.last_s for call in calls if call.last_s is not None],
             **ready.weights,
             "batch": ready.batch,
+            "parameters": self._parameters,
             "warmups": ready.warmups,
             "stable": ready.stable,
             "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else [],
@@ -167,6 +169,18 @@ class Watch:
         except (Undefined, HallmarkError):
             return 0.0
         return 0.0 if uncounted else 2.0 * batch * sum(product.macs for product in found)
+
+    @cached_property
+    def _parameters(self) -> float:
+        """Weights in their original shapes, codes unpacked; 0 where the files' tensors are not read."""
+        from suite.static.report import layers
+
+        order = self.order
+        try:
+            found = layers(Path(order["weights"]), order["format"], order["inputs"].get("ensemble") or ())
+            return float(sum(one.elements for one in found if one.is_parameter))
+        except (HallmarkError, ValueError, LookupError, TypeError, AttributeError, OSError):
+            return 0.0
 
     @property
     def _shape(self) -> tuple[int, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -48,6 +48,24 @@ def measured(columns: Columns, name: str, task: Any = efficiency.LANGUAGE_SPEED)
 def test_the_protocol_is_thirty_pairs_and_ten_seconds() -> None:
     assert PAIRS >= 30
     assert 2 * PAIRS * BURST_S >= PAIRED_S >= 10
+
+
+@pytest.mark.parametrize(("parameters", "macs"), [(1000.0, 50.0), (600.0, None), (0.0, None)])
+def test_operations_are_the_parents_only_for_as_many_parameters(parameters: float, macs: float | None) -> None:
+    class Counting(Metronome):
+        facts_of_it: ClassVar[dict[str, float]] = {}
+
+        def timed(self, orders: Any) -> Any:
+            counted = {name: np.array([value]) for name, value in self.facts_of_it.items()}
+            return [{**answer, **counted} for answer in super().timed(orders)]
+
+    child, parent = Counting(0.05), Counting(0.05)
+    child.facts_of_it = {"parameters": parameters}  # type: ignore[misc]
+    parent.facts_of_it = {"parameters": 1000.0, "flops": 100.0}  # type: ignore[misc]
+    task = efficiency.CLASSIFICATION_SPEED
+    m = measured(columns_of(child, parent, task), "macs[scenario=batch-1]", task)
+    assert m.value == macs
+    assert macs or "as many parameters" in (m.reason or "")
 
 
 @pytest.mark.parametrize("sides", [1, 2])

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from support import REPOSITORY
 
-from suite import machine
+from suite import machine, submission
 from suite.errors import HallmarkError, UnitError
 from suite.fakes import build
 from suite.manifest import Inputs
 from suite.model import Facts, Signature
 from suite.probes.memory import Memory
 from suite.probes.rapl import Rapl
+from suite.static.report import report
 from suite.timing import meter, roofline
 from suite.timing.scenario import LANGUAGE, VISION, Scenario, input_shape
 from suite.timing.steps import step_of
@@ -88,6 +89,15 @@ def test_a_burst_of_a_fake(tmp_path: Path) -> None:
     assert found["batch"] == 1
     assert found["warmups"] >= 10
     assert found["threads"] == 1
+
+
+@pytest.mark.parametrize("name", ["embedded-digits", "embedded-digits-int2"])
+def test_a_burst_tells_the_weights_in_their_original_shapes(name: str) -> None:
+    found = submission.load(REPOSITORY / "submissions" / name)
+    order = {"format": found.manifest.format, "weights": str(found.weights()), "device": "cpu", "threads": 1,
+             "inputs": found.manifest.inputs.model_dump(mode="json")}  # fmt: skip
+    counted = report(found.weights(), found.manifest.format).parameters
+    assert Watch(Counting(), order)._parameters == counted > 10_000
 
 
 def test_offline_takes_the_largest_batch_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
