@@ -263,7 +263,7 @@ def macs(scenario: str) -> Metric:
 def _peak(columns: Columns, name: str) -> Floats:
     found = flat(columns, name)
     if not len(found):
-        raise Undefined("the machine's peaks were not measured; run hallmark machine --measure")
+        raise Undefined("the machine's peaks were not measured while it was quiet; run hallmark machine --measure")
     return found
 
 

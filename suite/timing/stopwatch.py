@@ -46,7 +46,7 @@ class Watch:
         model: loaded.
         order: what the child was told to load.
         before: resident memory after imports, before the model; empty where the system does not tell.
-        loaded: the same after the load, with the peak since.
+        loaded: the same after the load, with the peak since; without it where no peak can begin anew.
     """
 
     model: Any
@@ -143,7 +143,7 @@ class Watch:
         now, found = resident(), {}
         for stage, seen in (("load", self.loaded), ("forward", now)):
             for part, against in (("peak", "rss"), ("anon", "anon"), ("file", "file")):
-                if part in seen and against in self.before:
+                if part in seen and part in self.loaded and against in self.before:
                     found[f"{stage}_{part}"] = float(max(0, seen[part] - self.before[against]))
         found |= held.cuda_bytes() if self.order["device"] == "cuda" else {}
         return found | self._weights(scenario, scenario.batch, step)
@@ -199,9 +199,9 @@ class Watch:
 
 def _grown() -> Callable[[], int]:
     """Asked later: how far this process' resident memory went above what it is now."""
-    reset_peak()
+    seen = "peak" if reset_peak() else "rss"  # an old peak, of the imports say, is none of this call
     before = resident().get("rss", 0)
-    return lambda: resident().get("peak", before) - before
+    return lambda: resident().get(seen, before) - before
 
 
 def _arrays(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -261,6 +261,7 @@ def test_rapl_joules_count_the_wrap_around(tmp_path: Path) -> None:
 
 def test_peaks_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(roofline.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr("os.getloadavg", lambda: (0.5, 0.5, 0.5))
     here, asked = machine.observe(threads=1), []
 
     def measured(one: Any) -> dict[str, float]:
@@ -276,6 +277,34 @@ def test_peaks_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (file,) = (tmp_path / "cache").iterdir()
     file.write_text("rubbish")
     assert roofline.cached(here) is None
+
+
+def test_peaks_of_a_busy_machine_are_shown_but_in_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(roofline.CACHE_VARIABLE, str(tmp_path / "cache"))
+    here, load = machine.observe(threads=1), [100.0]
+    found = {"bandwidth_bytes_per_s": 1e9, "fp32_flops_per_s": 1e9, "bf16_flops_per_s": 1e9}
+    monkeypatch.setattr("os.getloadavg", lambda: (load[0], 0.0, 0.0))
+    monkeypatch.setattr(roofline, "measure", lambda _: found)
+    assert roofline.peaks(here, busy=True) == found
+    assert roofline.was_busy(here)
+    assert roofline.peaks(here) == {}
+    load[0] = 0.0
+    assert roofline.peaks(here) == found  # measured again
+    assert not roofline.was_busy(here)
+
+
+def test_a_peak_that_cannot_begin_anew_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = watch(tmp_path, {"fake": "constant", "probs": [0.7, 0.3]}, "classification", [1, 4, 4])
+    one.loaded = {"anon": 90, "file": 200}
+    mib = 1 << 20
+    now = {"rss": 100 * mib, "anon": 50 * mib, "file": 50 * mib, "peak": 5000 * mib}
+    monkeypatch.setattr("suite.timing.stopwatch.resident", lambda: now)
+    found = ask(one, "memory", VISION[0])
+    assert not {"load_peak", "forward_peak"} & set(found)
+    assert found["forward_anon"] == 50 * mib - 50
+    monkeypatch.setattr("suite.timing.stopwatch.reset_peak", lambda: False)
+    monkeypatch.setattr("suite.timing.stopwatch.MOST", 2)
+    assert ask(one, "burst", VISION[2])["batch"] == 2  # not stopped by the old peak
 
 
 def test_peaks_of_this_machine_are_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
