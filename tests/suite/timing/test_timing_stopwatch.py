@@ -1,4 +1,4 @@
-"""The child's side: what a loaded model is asked, what it holds, what a meter says, what the machine can do."""
+"""The child's side: what a loaded model is asked, what it holds, what a meter says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support import REPOSITORY
 
-from suite import machine, submission
+from suite import submission
 from suite.errors import HallmarkError, UnitError
 from suite.fakes import build
 from suite.manifest import Inputs
@@ -21,7 +21,7 @@ from suite.model import Facts, Signature
 from suite.probes.memory import Memory
 from suite.probes.rapl import Rapl
 from suite.static.report import report
-from suite.timing import meter, roofline
+from suite.timing import meter
 from suite.timing.scenario import LANGUAGE, VISION, Scenario, input_shape
 from suite.timing.steps import step_of
 from suite.timing.stopwatch import Watch
@@ -259,40 +259,6 @@ def test_rapl_joules_count_the_wrap_around(tmp_path: Path) -> None:
     assert counter.joules() == pytest.approx(0.5)
 
 
-def test_peaks_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(roofline.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr("os.getloadavg", lambda: (0.5, 0.5, 0.5))
-    here, asked = machine.observe(threads=1), []
-
-    def measured(one: Any) -> dict[str, float]:
-        asked.append(one)
-        return {"bandwidth_bytes_per_s": 1e10 * len(asked), "fp32_flops_per_s": 1e11, "bf16_flops_per_s": 1e11}
-
-    monkeypatch.setattr(roofline, "measure", measured)
-    assert roofline.cached(here) is None
-    first = roofline.peaks(here)
-    assert roofline.peaks(here) == first == roofline.cached(here)
-    assert len(asked) == 1
-    assert roofline.peaks(here, force=True)["bandwidth_bytes_per_s"] == 2e10
-    (file,) = (tmp_path / "cache").iterdir()
-    file.write_text("rubbish")
-    assert roofline.cached(here) is None
-
-
-def test_peaks_of_a_busy_machine_are_shown_but_in_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(roofline.CACHE_VARIABLE, str(tmp_path / "cache"))
-    here, load = machine.observe(threads=1), [100.0]
-    found = {"bandwidth_bytes_per_s": 1e9, "fp32_flops_per_s": 1e9, "bf16_flops_per_s": 1e9}
-    monkeypatch.setattr("os.getloadavg", lambda: (load[0], 0.0, 0.0))
-    monkeypatch.setattr(roofline, "measure", lambda _: found)
-    assert roofline.peaks(here, busy=True) == found
-    assert roofline.was_busy(here)
-    assert roofline.peaks(here) == {}
-    load[0] = 0.0
-    assert roofline.peaks(here) == found  # measured again
-    assert not roofline.was_busy(here)
-
-
 def test_a_peak_that_cannot_begin_anew_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = watch(tmp_path, {"fake": "constant", "probs": [0.7, 0.3]}, "classification", [1, 4, 4])
     one.loaded = {"anon": 90, "file": 200}
@@ -305,13 +271,3 @@ def test_a_peak_that_cannot_begin_anew_is_left_out(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("suite.timing.stopwatch.reset_peak", lambda: False)
     monkeypatch.setattr("suite.timing.stopwatch.MOST", 2)
     assert ask(one, "burst", VISION[2])["batch"] == 2  # not stopped by the old peak
-
-
-def test_peaks_of_this_machine_are_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(roofline._ARRAY_BYTES, "cpu", 1 << 22)
-    monkeypatch.setitem(roofline._SIDE, "cpu", 128)
-    monkeypatch.setattr(roofline, "_LEAST_S", 0.01)
-    found = roofline._measured(1, "cpu")
-    assert found.keys() == roofline.UNITS.keys()
-    assert 1e7 < found["bandwidth_bytes_per_s"] < 1e13
-    assert 1e7 < found["fp32_flops_per_s"] < 1e14
