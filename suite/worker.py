@@ -60,12 +60,13 @@ def main(descriptor: int, parent: int) -> None:
     try:
         order = wire.receive()
         _import(_modules(order["format"], order["kind"]))
-        reset_peak()
+        anew = reset_peak()
         before = resident()
         model = _guarded(wire, _load, order)
         if model is None:
             return
-        watch = Watch(model, order, before, resident())
+        loaded = {name: size for name, size in resident().items() if anew or name != "peak"}  # else of the imports
+        watch = Watch(model, order, before, loaded)
         wire.send({"facts": dataclasses.asdict(model.facts), "rss_before_load_bytes": before.get("rss")})
         while True:
             _answer(wire, watch, wire.receive())

@@ -12,10 +12,11 @@ import numpy as np
 
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric
-from suite.metrics.timing import flat, some
+from suite.metrics.timing import Floats, flat, some
 
 WALL = 1.25  # wall time over processor time and the threads that the model keeps busy
 LOAD = 0.5  # load average beyond the model's own threads, in cores
+SHORT_S = 0.1  # the kernel books what other threads compute in ticks of up to 10 ms: shorter calls are taken together
 _WAITING = ("call_seconds", "call_cpu_seconds", "threads")
 
 
@@ -23,14 +24,27 @@ def contention(columns: Columns) -> float:
     """Median wall time over (processor time / threads in use); about 1 on a quiet machine, 2 where half was waited.
 
     Threads in use: the most that any call kept busy (processor over wall time), at least 1, at most those given; a
-    model that cannot use all its threads is not taken for one that waits.
+    model that cannot use all its threads is not taken for one that waits. Calls of a burst that are shorter than 0.1 s
+    count as one, for processor time comes in ticks.
     """
-    wall, cpu = flat(columns, "call_seconds"), some(flat(columns, "call_cpu_seconds"))
+    some(flat(columns, "call_cpu_seconds"))
+    sides = zip(columns["call_seconds"], columns["call_cpu_seconds"], strict=True)
+    bursts = [_even(np.asarray(wall, dtype=np.float64), np.array(cpu, dtype=np.float64))
+              for wall, cpu in sides if len(cpu)]  # fmt: skip
+    wall, cpu = np.concatenate(bursts, axis=1)
     known = (wall > 0) & (cpu > 0)
     if not known.any():
         raise Undefined("calls too short for the processor's clock")
     busy = np.clip(np.max(cpu[known] / wall[known]), 1.0, float(np.max(columns["threads"])))
     return float(np.median(wall[known] * busy / cpu[known]))
+
+
+def _even(wall: Floats, cpu: Floats) -> Floats:
+    """Wall and processor seconds of a burst's calls [2, call]; the short ones' processor time shared by wall time."""
+    short = wall < SHORT_S
+    if wall[short].sum() > 0:
+        cpu[short] = wall[short] * cpu[short].sum() / wall[short].sum()
+    return np.stack([wall, cpu])
 
 
 def contended(columns: Columns) -> str | None:

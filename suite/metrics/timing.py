@@ -31,7 +31,7 @@ from suite.metrics.base import Columns, Metric
 
 Floats = NDArray[np.float64]
 Whole = Callable[[Columns], float]
-_UNCOUNTED = "neither this runtime nor the parent's says how many operations a call has"
+_UNCOUNTED = "neither this runtime nor that of a parent of as many parameters says how many operations a call has"
 _ONE = "one reading of one process: no interval"
 
 
@@ -263,7 +263,7 @@ def macs(scenario: str) -> Metric:
 def _peak(columns: Columns, name: str) -> Floats:
     found = flat(columns, name)
     if not len(found):
-        raise Undefined("the machine's peaks were not measured; run hallmark machine --measure")
+        raise Undefined("the machine's peaks were not measured while it was quiet; run hallmark machine --measure")
     return found
 
 

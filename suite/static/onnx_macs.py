@@ -17,6 +17,7 @@ from suite.static.onnx_layers import Graph
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
+_OF_TOKENS = 2  # axes of an input of tokens
 _SMALL = 1024  # elements of a tensor that may hold a shape; larger ones are told by their sizes alone
 _UNCOUNTED = frozenset({"Einsum", "LSTM", "GRU", "RNN", "Attention", "MultiHeadAttention", "GroupQueryAttention",
                         "QAttention", "QGemm", "DeformConv", "QLinearMatMul"})  # fmt: skip
@@ -27,12 +28,14 @@ def products(weights: Path, shape: Shape) -> tuple[list[Product], tuple[str, ...
 
     Args:
         weights: the file, or the folder with it.
-        shape: of the first input, or of every input of tokens.
+        shape: of the first input, or of every input of tokens. A file that fixes another batch is counted at its own,
+            and the products of its share of that batch are given.
 
     Raises:
-        Undefined: a shape cannot be told from the graph.
+        Undefined: a shape cannot be told from the graph, or the file takes another number of tokens.
     """
     graph = Graph.open(weights)
+    batch = _fixed_batch(graph.model.graph, shape)
     shapes = _shapes(graph, shape)
     weight_of, found, left = graph.weight_of(), list[Product](), set[str]()
     for node in graph.model.graph.node:
@@ -48,10 +51,34 @@ def products(weights: Path, shape: Shape) -> tuple[list[Product], tuple[str, ...
         stored = [
             weight_of[name] for name in node.input if name in weight_of and len(_dims(graph, weight_of[name])) > 1
         ]
-        found.append(Product(macs, stored[0] if stored else None))
+        found.append(Product(macs * shape[0] // batch, stored[0] if stored else None))
     for inner in list(_onnx_file._graphs(graph.model))[1:]:
         left |= {node.op_type for node in inner.node if node.op_type in _COUNTS}
     return found, tuple(sorted(left))
+
+
+def _fixed_batch(main: Any, shape: Shape) -> int:
+    """Items of the batch that the first input fixes, or of the stated one.
+
+    Raises:
+        Undefined: the file fixes another number of tokens.
+    """
+    stored = {tensor.name for tensor in main.initializer}
+    for value in main.input:
+        sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]  # 0 where it is open
+        if value.name not in stored and len(sizes) == len(shape):
+            if len(shape) == _OF_TOKENS and sizes[1] not in (0, shape[1]) and _whole(value):
+                raise Undefined(f"the file takes {sizes[1]} tokens at a time, not {shape[1]}")
+            alike = all(size in (0, other) for size, other in zip(sizes[1:], shape[1:], strict=True))
+            return (sizes[0] or shape[0]) if alike else shape[0]
+    return shape[0]
+
+
+def _whole(value: Any) -> bool:
+    """Whether an input is of whole numbers: tokens."""
+    from onnx import TensorProto
+
+    return value.type.tensor_type.elem_type in (TensorProto.INT32, TensorProto.INT64)
 
 
 def _dims(graph: Graph, name: str) -> list[int]:
@@ -136,10 +163,21 @@ def _transposed(node: Any, shapes: Shapes) -> int:
 
 def _matmul(node: Any, shapes: Shapes) -> int:
     """``batch * M * K * N``, batch axes broadcast."""
-    left, right = shapes[node.input[0]], shapes[node.input[1]]
+    facts = {a.name: a.i for a in node.attribute}
+    left, right = (
+        _turned(shapes[node.input[at]], bool(facts.get(f"transBatch{side}")), bool(facts.get(f"trans{side}")))
+        for at, side in enumerate("AB")
+    )
     rows = left[-2] if len(left) > 1 else 1
     batch = np.broadcast_shapes(left[:-2], right[:-2])
     return prod(batch) * rows * left[-1] * (right[-1] if len(right) > 1 else 1)
+
+
+def _turned(shape: Shape, batch: bool, last: bool) -> Shape:
+    """FusedMatMul's operand as it is multiplied: its first axis behind the batch ones, then its last two exchanged."""
+    if batch and len(shape) > 1:
+        shape = (*shape[1:-1], shape[0], shape[-1])
+    return (*shape[:-2], shape[-1], shape[-2]) if last and len(shape) > 1 else shape
 
 
 def _gemm(node: Any, shapes: Shapes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from suite.timing.steps import Step
@@ -14,6 +14,7 @@ WARM_TOLERANCE = 0.05
 _WARM_S = 120.0  # then it counts as unstable
 _WARM_ROUNDS = 40
 KEPT = 100  # calls of a burst whose times are kept, evenly chosen
+SHORT_S = 0.1  # the kernel books what other threads compute in ticks of up to 10 ms
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,22 @@ def warm(step: Step, clock: Clock) -> tuple[int, bool]:
 
 
 def burst(step: Step, seconds: float, clock: Clock) -> list[Call]:
-    """Timed calls one after the other, at least one, for so long; one untimed call first if it costs less than half."""
+    """Timed calls one after the other for so long, the first left out wherever there is a second.
+
+    The first call finds the caches full of the other model's weights.
+    """
     start = clock.wall()
-    first = clock.call(step)
-    calls = [] if 2 * first.seconds < seconds else [first]  # the caches held the other model's weights
-    while not calls or clock.wall() - start < seconds:
+    calls = [clock.call(step)]
+    while clock.wall() - start < seconds:
         calls.append(clock.call(step))
-    return calls[:: -(-len(calls) // KEPT)]
+    return _even(calls[1:] or calls)[:: -(-len(calls) // KEPT)]
+
+
+def _even(calls: list[Call]) -> list[Call]:
+    """The same calls; those shorter than 0.1 s share their processor time by wall time, before any is left out."""
+    short = [call for call in calls if call.seconds < SHORT_S]
+    wall = sum(call.seconds for call in short)
+    if wall <= 0:
+        return calls
+    share = sum(call.cpu_seconds for call in short) / wall
+    return [replace(c, cpu_seconds=c.seconds * share) if c.seconds < SHORT_S else c for c in calls]

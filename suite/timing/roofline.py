@@ -38,8 +38,10 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hallmark"
 
 
-def cached(machine: Machine) -> dict[str, float] | None:
-    """The peaks that were measured on this machine before, if any."""
+def cached(machine: Machine, busy: bool = False) -> dict[str, float] | None:
+    """The peaks that were measured on this machine before, if any; those of a busy one only if `busy`."""
+    if not busy and was_busy(machine):
+        return None
     try:
         found = json.loads(_file(machine).read_text(encoding="utf-8"))
         peaks = {name: float(found["peaks"][name]) for name in UNITS if name in found["peaks"]}
@@ -56,24 +58,36 @@ def measured_load(machine: Machine) -> float | None:
         return None
 
 
-def peaks(machine: Machine, force: bool = False) -> Mapping[str, float]:
+def was_busy(machine: Machine) -> bool:
+    """Whether the cached peaks were measured at a load of more than half the cores beyond the threads: too low."""
+    load = measured_load(machine)
+    return load is not None and load > _limit(machine)
+
+
+def _limit(machine: Machine) -> float:
+    return machine.threads + machine.cores / 2
+
+
+def peaks(machine: Machine, force: bool = False, busy: bool = False) -> Mapping[str, float]:
     """The machine's peaks, measured now unless they are known; empty where they cannot be measured.
 
     Args:
         machine: where; the peaks are those of its device and threads.
         force: measure again.
+        busy: give what was measured while other work ran, too; it is too low for a record.
     """
-    known = None if force else cached(machine)
+    known = None if force else cached(machine, busy)
     if known is not None:
         return known
+    load = os.getloadavg()[0]  # before the measurement, which is load itself
     found = measure(machine)
     if found:
         try:
             _file(machine).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(_file(machine), json.dumps({"peaks": found, "load": os.getloadavg()[0]}).encode())
+            write_synced(_file(machine), json.dumps({"peaks": found, "load": load}).encode())
         except OSError:
             pass  # a folder that cannot be written: they are measured again next time
-    return found
+    return found if busy or load <= _limit(machine) else {}
 
 
 def measure(machine: Machine) -> dict[str, float]:

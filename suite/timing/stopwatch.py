@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Watch:
         model: loaded.
         order: what the child was told to load.
         before: resident memory after imports, before the model; empty where the system does not tell.
-        loaded: the same after the load, with the peak since.
+        loaded: the same after the load, with the peak since; without it where no peak can begin anew.
     """
 
     model: Any
@@ -99,6 +100,7 @@ class Watch:
             "last_seconds": [call.last_s for call in calls if call.last_s is not None],
             **ready.weights,
             "batch": ready.batch,
+            "parameters": self._parameters,
             "warmups": ready.warmups,
             "stable": ready.stable,
             "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else [],
@@ -141,7 +143,7 @@ class Watch:
         now, found = resident(), {}
         for stage, seen in (("load", self.loaded), ("forward", now)):
             for part, against in (("peak", "rss"), ("anon", "anon"), ("file", "file")):
-                if part in seen and against in self.before:
+                if part in seen and part in self.loaded and against in self.before:
                     found[f"{stage}_{part}"] = float(max(0, seen[part] - self.before[against]))
         found |= held.cuda_bytes() if self.order["device"] == "cuda" else {}
         return found | self._weights(scenario, scenario.batch, step)
@@ -168,6 +170,18 @@ class Watch:
             return 0.0
         return 0.0 if uncounted else 2.0 * batch * sum(product.macs for product in found)
 
+    @cached_property
+    def _parameters(self) -> float:
+        """Weights in their original shapes, codes unpacked; 0 where the files' tensors are not read."""
+        from suite.static.report import layers
+
+        order = self.order
+        try:
+            found = layers(Path(order["weights"]), order["format"], order["inputs"].get("ensemble") or ())
+            return float(sum(one.elements for one in found if one.is_parameter))
+        except (HallmarkError, ValueError, LookupError, TypeError, AttributeError, OSError):
+            return 0.0
+
     @property
     def _shape(self) -> tuple[int, ...] | None:
         """Vision: of one input."""
@@ -185,9 +199,9 @@ class Watch:
 
 def _grown() -> Callable[[], int]:
     """Asked later: how far this process' resident memory went above what it is now."""
-    reset_peak()
+    seen = "peak" if reset_peak() else "rss"  # an old peak, of the imports say, is none of this call
     before = resident().get("rss", 0)
-    return lambda: resident().get("peak", before) - before
+    return lambda: resident().get(seen, before) - before
 
 
 def _arrays(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def machine(measure: bool, device: str, threads: int | None, as_json: bool) -> N
     from suite.timing import roofline
 
     found = here.observe(device, threads)
-    peaks = dict(roofline.peaks(found, force=measure))
+    peaks = dict(roofline.peaks(found, force=measure, busy=True))
     probes = {name: (make().title, make().unavailable()) for name, make in PROBES.items()}
     load = roofline.measured_load(found)
     if as_json:
@@ -34,8 +34,8 @@ def machine(measure: bool, device: str, threads: int | None, as_json: bool) -> N
     facts |= {name: f"{peaks[name] / 1e9:.1f} G{unit}" if name in peaks else "could not be measured"
               for name, unit in roofline.UNITS.items()}  # fmt: skip
     click.echo(text.facts(facts) + "\n")
-    if load is not None and load > found.threads + found.cores / 2:
-        click.echo(f"The peaks were measured at a load average of {load:.1f}: too low; on a quiet machine run "
-                   "hallmark machine --measure\n")  # fmt: skip
+    if roofline.was_busy(found):
+        click.echo(f"The peaks were measured at a load average of {load:.1f}: too low, records leave them out; on a "
+                   "quiet machine run hallmark machine --measure\n")  # fmt: skip
     body = [[name, title, why or "reads here"] for name, (title, why) in probes.items()]
     click.echo(text.table(["probe", "reads ", "state "], body))

@@ -140,6 +140,24 @@ def test_threads_that_were_busy_in_one_call_are_expected_in_all() -> None:
                                      threads=np.full(3, 2.0))) == 2  # fmt: skip
 
 
+def ticking(calls: int, busy: float) -> tuple[Any, Any]:
+    """Calls of 0.5 ms whose second thread computes that share of the time, booked in ticks of 4 ms."""
+    wall = np.full(calls, 5e-4)
+    ticks = np.floor(np.cumsum(wall) * busy / 4e-3) * 4e-3
+    return wall, wall + np.diff(ticks, prepend=0.0)
+
+
+@pytest.mark.parametrize("busy", [0.3, 1.0])
+def test_a_second_thread_that_is_booked_in_ticks_does_not_wait(busy: float) -> None:
+    wall, cpu = ticking(300, busy)
+    quiet = columns(call_seconds=lists(*[wall] * 3), call_cpu_seconds=lists(*[cpu] * 3), threads=np.full(3, 2.0))
+    assert contention.contention(quiet) == pytest.approx(1.0, abs=0.05)
+    assert contention.contended(quiet) is None
+    waited = quiet | {"call_seconds": lists(wall, wall * 2, wall * 2)}
+    assert contention.contention(waited) == pytest.approx(2.0, abs=0.1)
+    assert contention.contended(waited)
+
+
 def test_a_high_load_is_contention() -> None:
     assert contention.contended(columns(load=np.full(3, 2.0))) is None  # 1 thread and half of 2 cores
     assert contention.contended(columns(load=np.full(3, 2.1))) == "the load average was 2.1, more than 2.0"

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
 from support import REPOSITORY, Ran
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -121,7 +122,7 @@ def graph_of(nodes: list[Any], tensors: dict[str, Any], path: Path, sizes: list[
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(v, k) for k, v in tensors.items()])
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
-    onnx.save(helper.make_model(graph, opset_imports=opsets), path)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
     return path
 
 
@@ -138,6 +139,55 @@ def test_blocks_of_four_bits(tmp_path: Path) -> None:
     counted = report(file, "onnx")
     found = macs(manifest("onnx", shape=(64,)), file, Description(0, 0), counted)
     assert (found.dense, found.effective) == (64 * 24 + 24 * 3, 32 * 24 + 24 * 3)
+
+
+@pytest.mark.parametrize("batch", [1, 4, "batch"])
+def test_a_fixed_batch_counts_one_item(tmp_path: Path, batch: Any) -> None:
+    """A file of a batch of four, whose Reshape holds that four, does the same for one item as one of an open batch."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"], pads=[1, 1, 1, 1]),
+        helper.make_node("Reshape", ["h", "to"], ["r"]),
+        helper.make_node("MatMul", ["r", "v"], ["y"]),
+    ]
+    first = -1 if batch == "batch" else batch
+    tensors = {"w": np.ones((3, 1, 3, 3), np.float32), "to": np.array([first, 3 * 8 * 8]),
+               "v": np.ones((3 * 8 * 8, 10), np.float32)}  # fmt: skip
+    file = graph_of(nodes, tensors, tmp_path / "a.onnx", [batch, 1, 8, 8])
+    expected = [Product(8 * 8 * 3 * 9, "w"), Product(3 * 8 * 8 * 10, "v")]
+    assert onnx_macs.products(file, (1, 1, 8, 8)) == (expected, ())
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_a_fused_product_is_counted_as_onnxruntime_turns_it(tmp_path: Path, trans_a: int, trans_b: int) -> None:
+    weight = np.ones((5, 7) if trans_b else (7, 5), np.float32)
+    facts = {"domain": "com.microsoft", "transA": trans_a, "transB": trans_b}
+    nodes = [helper.make_node("FusedMatMul", ["x", "w"], ["y"], **facts)]
+    sizes = (1, 7, 3) if trans_a else (1, 3, 7)
+    file = graph_of(nodes, {"w": weight}, tmp_path / "a.onnx", list(sizes))
+    assert onnx_macs.products(file, sizes) == ([Product(3 * 7 * 5, "w")], ())
+    (out,) = InferenceSession(file).run(None, {"x": np.ones(sizes, np.float32)})
+    assert out.shape == (1, 3, 5)
+    assert (out == 7).all()
+
+
+def test_a_fused_product_with_its_batch_in_the_middle(tmp_path: Path) -> None:
+    nodes = [helper.make_node("FusedMatMul", ["x", "w"], ["y"], domain="com.microsoft", transBatchA=1)]
+    file = graph_of(nodes, {"w": np.ones((2, 7, 5), np.float32)}, tmp_path / "a.onnx", [3, 2, 7])
+    assert onnx_macs.products(file, (3, 2, 7)) == ([Product(2 * 3 * 7 * 5, "w")], ())
+    (out,) = InferenceSession(file).run(None, {"x": np.ones((3, 2, 7), np.float32)})
+    assert out.shape == (2, 3, 5)
+
+
+def test_a_fixed_number_of_tokens_is_not_counted_as_another(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Gather", ["e", "x"], ["h"]), helper.make_node("MatMul", ["h", "w"], ["y"])]
+    tensors = {"e": np.ones((9, 4), np.float32), "w": np.ones((4, 9), np.float32)}
+    file = graph_of(nodes, tensors, tmp_path / "a.onnx", [2, 16])
+    model = onnx.load(file)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    onnx.save(model, file)
+    assert onnx_macs.products(file, (1, 16)) == ([Product(16 * 4 * 9, "w")], ())
+    with pytest.raises(Undefined, match="takes 16 tokens at a time, not 128"):
+        onnx_macs.products(file, (1, 128))
 
 
 @pytest.mark.parametrize(("trans_a", "trans_b"), [(0, 0), (1, 0), (0, 1), (1, 1)])

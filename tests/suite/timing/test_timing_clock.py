@@ -62,11 +62,27 @@ def test_a_call_longer_than_its_burst_is_timed_once() -> None:
     assert made.calls == 1
 
 
+@pytest.mark.parametrize("cold", [0.3, 0.6, 0.9])
+def test_the_first_call_is_left_out_however_long_it_was_if_there_is_another(cold: float) -> None:
+    made = Scripted(itertools.chain([cold], itertools.repeat(0.25)))
+    assert {round(call.seconds, 6) for call in burst(made.step, 1.0, made.clock())} == {0.25}
+
+
 def test_of_many_calls_evenly_chosen_ones_are_kept() -> None:
     made = Scripted(0.001 * (1 + n % 3) for n in itertools.count())
     calls = burst(made.step, 1.5, made.clock())
     assert KEPT / 2 < len(calls) <= KEPT
     assert len({round(call.seconds, 6) for call in calls}) == 3
+
+
+def test_processor_time_of_short_calls_is_shared_because_it_comes_in_ticks() -> None:
+    made = Scripted(itertools.repeat(0.001))
+    clock = Clock(wall=lambda: made.now, cpu=lambda: made.now + 0.004 * int(made.now / 0.004))  # of two busy threads
+    calls = burst(made.step, 0.3, clock)
+    assert [call.cpu_seconds for call in calls] == pytest.approx([0.002] * len(calls), rel=0.05)
+    slow = Scripted(itertools.cycle([0.25, 0.5]))
+    times = burst(slow.step, 2.0, Clock(wall=lambda: slow.now, cpu=lambda: slow.now * slow.now))
+    assert len({round(call.cpu_seconds / call.seconds, 6) for call in times}) == len(times)
 
 
 def test_tokens_are_timed_from_the_start_of_the_call() -> None:

@@ -1,4 +1,4 @@
-"""The child's side: what a loaded model is asked, what it holds, what a meter says, what the machine can do."""
+"""The child's side: what a loaded model is asked, what it holds, what a meter says."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from support import REPOSITORY
 
-from suite import machine
+from suite import submission
 from suite.errors import HallmarkError, UnitError
 from suite.fakes import build
 from suite.manifest import Inputs
 from suite.model import Facts, Signature
 from suite.probes.memory import Memory
 from suite.probes.rapl import Rapl
-from suite.timing import meter, roofline
+from suite.static.report import report
+from suite.timing import meter
 from suite.timing.scenario import LANGUAGE, VISION, Scenario, input_shape
 from suite.timing.steps import step_of
 from suite.timing.stopwatch import Watch
@@ -84,10 +85,19 @@ def test_a_burst_of_a_fake(tmp_path: Path) -> None:
     one = watch(tmp_path, {"fake": "constant", "probs": [0.7, 0.3], "delay_s": 0.002}, "classification", [1, 4, 4])
     found = ask(one, "burst", VISION[0])
     assert found["seconds"].min() >= 0.002
-    assert found["cpu_seconds"].max() < 0.002  # it sleeps
+    assert np.median(found["cpu_seconds"]) < 0.002  # it sleeps; pytest's other threads may not
     assert found["batch"] == 1
     assert found["warmups"] >= 10
     assert found["threads"] == 1
+
+
+@pytest.mark.parametrize("name", ["embedded-digits", "embedded-digits-int2"])
+def test_a_burst_tells_the_weights_in_their_original_shapes(name: str) -> None:
+    found = submission.load(REPOSITORY / "submissions" / name)
+    order = {"format": found.manifest.format, "weights": str(found.weights()), "device": "cpu", "threads": 1,
+             "inputs": found.manifest.inputs.model_dump(mode="json")}  # fmt: skip
+    counted = report(found.weights(), found.manifest.format).parameters
+    assert Watch(Counting(), order)._parameters == counted > 10_000
 
 
 def test_offline_takes_the_largest_batch_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,30 +259,15 @@ def test_rapl_joules_count_the_wrap_around(tmp_path: Path) -> None:
     assert counter.joules() == pytest.approx(0.5)
 
 
-def test_peaks_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(roofline.CACHE_VARIABLE, str(tmp_path / "cache"))
-    here, asked = machine.observe(threads=1), []
-
-    def measured(one: Any) -> dict[str, float]:
-        asked.append(one)
-        return {"bandwidth_bytes_per_s": 1e10 * len(asked), "fp32_flops_per_s": 1e11, "bf16_flops_per_s": 1e11}
-
-    monkeypatch.setattr(roofline, "measure", measured)
-    assert roofline.cached(here) is None
-    first = roofline.peaks(here)
-    assert roofline.peaks(here) == first == roofline.cached(here)
-    assert len(asked) == 1
-    assert roofline.peaks(here, force=True)["bandwidth_bytes_per_s"] == 2e10
-    (file,) = (tmp_path / "cache").iterdir()
-    file.write_text("rubbish")
-    assert roofline.cached(here) is None
-
-
-def test_peaks_of_this_machine_are_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(roofline._ARRAY_BYTES, "cpu", 1 << 22)
-    monkeypatch.setitem(roofline._SIDE, "cpu", 128)
-    monkeypatch.setattr(roofline, "_LEAST_S", 0.01)
-    found = roofline._measured(1, "cpu")
-    assert found.keys() == roofline.UNITS.keys()
-    assert 1e7 < found["bandwidth_bytes_per_s"] < 1e13
-    assert 1e7 < found["fp32_flops_per_s"] < 1e14
+def test_a_peak_that_cannot_begin_anew_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = watch(tmp_path, {"fake": "constant", "probs": [0.7, 0.3]}, "classification", [1, 4, 4])
+    one.loaded = {"anon": 90, "file": 200}
+    mib = 1 << 20
+    now = {"rss": 100 * mib, "anon": 50 * mib, "file": 50 * mib, "peak": 5000 * mib}
+    monkeypatch.setattr("suite.timing.stopwatch.resident", lambda: now)
+    found = ask(one, "memory", VISION[0])
+    assert not {"load_peak", "forward_peak"} & set(found)
+    assert found["forward_anon"] == 50 * mib - 50
+    monkeypatch.setattr("suite.timing.stopwatch.reset_peak", lambda: False)
+    monkeypatch.setattr("suite.timing.stopwatch.MOST", 2)
+    assert ask(one, "burst", VISION[2])["batch"] == 2  # not stopped by the old peak
