@@ -138,20 +138,7 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
     Raises:
         InputError: too few items or clusters, no such column, or one that holds lists.
     """
-    absent = [name for name in more if name not in columns]
-    if absent:
-        raise unknown("column", absent[0], columns)
-    columns = dict(metric.inside(columns))
-    n = len(columns[ITEM])
-    if n < MIN_ITEMS:
-        about = "".join(f" with {column} = {value}" for column, value in metric.where)
-        raise InputError(f"{n} items{about} are too few to search and to test; at least {MIN_ITEMS} are needed")
-    n_clusters = len(np.unique(columns[CLUSTER]))
-    if n_clusters < 2 * MIN_CLUSTERS:
-        raise InputError(
-            f"the {n} items are of {n_clusters} independent clusters, too few to search one half of them and test on "
-            f"the other; at least {2 * MIN_CLUSTERS} are needed"
-        )
+    columns, n_clusters = _searchable(columns, metric, more)
     finding = _half(columns[CLUSTER], seed)
     terms_N2, sign = metric.terms(columns), 1.0 if metric.higher_is_better else -1.0
     rules = _candidates(_rows(columns, finding), sign * terms_N2[finding], seed, more)
@@ -171,7 +158,7 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
         metric=metric.name,
         unit=metric.unit,
         higher_is_better=sign > 0,
-        n=n,
+        n=len(columns[ITEM]),
         n_clusters=n_clusters,
         n_tested=len(worse),
         candidates=dict(summary(rules)),
@@ -179,6 +166,25 @@ def search(columns: Columns, metric: Metric, seed: int = 0, more: Sequence[str] 
         level=LEVEL,
         seed=seed,
     )
+
+
+def _searchable(columns: Columns, metric: Metric, more: Sequence[str]) -> tuple[Columns, int]:
+    """The items that the metric is about, and of how many clusters they are: enough for two halves."""
+    absent = [name for name in more if name not in columns]
+    if absent:
+        raise unknown("column", absent[0], columns)
+    mine = dict(metric.inside(columns))
+    n = len(mine[ITEM])
+    if n < MIN_ITEMS:
+        about = "".join(f" with {column} = {value}" for column, value in metric.where)
+        raise InputError(f"{n} items{about} are too few to search and to test; at least {MIN_ITEMS} are needed")
+    n_clusters = len(np.unique(mine[CLUSTER]))
+    if n_clusters < 2 * MIN_CLUSTERS:
+        raise InputError(
+            f"the {n} items are of {n_clusters} independent clusters, too few to search one half of them and test on "
+            f"the other; at least {2 * MIN_CLUSTERS} are needed"
+        )
+    return mine, n_clusters
 
 
 def _half(clusters_N: NDArray[Any], seed: int) -> Inside:
