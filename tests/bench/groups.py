@@ -38,6 +38,7 @@ def data(n: int) -> Columns:
     return {
         "probs": probs,
         "label": label,
+        "decided": probs.argmax(axis=1),
         "correct": (probs.argmax(axis=1) == label).astype(np.int64),
         "nll": -np.log(probs[np.arange(n), label]),
         "brier": 2 * (p - label) ** 2,
