@@ -69,7 +69,7 @@ def test_flips() -> None:
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"patch": [8, 8], "overlap": 1.0}, "less than 1"),
-    ({"patch": [8, 8], "overlap": -0.1}, "greater than or equal to 0"),
+    ({"patch": [8, 8], "overlap": -0.1}, "inputs.overlap = -0.1: want at least 0"),
     ({"overlap": 0.5}, "say their size in patch"),
     ({"patch": [8, 0]}, "above 0"),
     ({"spacing": [1.0, -1.0]}, "above 0"),
@@ -78,7 +78,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"patch": [8, 8], "shape": [1, 8, 16]}, "remove one"),
     ({"patch": [8, 8], "pad_to_multiple": 8}, "keep one of them"),
     ({"shape": [1, 8, 8], "pad_to_multiple": 8}, "keep one of them"),
-    ({"pad_to_multiple": 1}, "greater than 1"),
+    ({"pad_to_multiple": 1}, "inputs.pad_to_multiple = 1: want more than 1"),
     ({"flips": [3]}, "allowed are 0 to 2"),
     ({"flips": [-1]}, "unknown axis"),
     ({"flips": [2], "patch": [8, 8]}, "allowed are 0 to 1"),

@@ -89,7 +89,9 @@ def test_a_missing_library_names_its_extra(tmp_path: Path, method: str, extra: s
 def test_a_configuration_that_this_transformers_cannot_read(tmp_path: Path) -> None:
     """A scheme of a later version: one line, no traceback."""
     save_language(tmp_path)
-    scheme = {"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": 3, "weights": "all"}}}
+    weights = {"num_bits": 4, "type": "int", "strategy": "of-2030"}
+    group = {"targets": ["Linear"], "weights": weights}
+    scheme = {"quant_method": "compressed-tensors", "config_groups": {"g": group}}
     config = json.loads((tmp_path / "config.json").read_text()) | {"quantization_config": scheme}
     (tmp_path / "config.json").write_text(json.dumps(config))
     from suite.errors import HallmarkError
