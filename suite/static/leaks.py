@@ -60,7 +60,7 @@ def path_in(text: str) -> str | None:
 def without_paths(text: str, filler: str = "") -> str:
     """The text with every such path gone, or overwritten by so many `filler`.
 
-    >>> without_paths("made of /home/ann/m.onnx", "_")
+    >>> without_paths("made of /srv/anne/m.onnx", "_")
     'made of ________________'
     """
     return _PATH.sub(lambda found: filler * len(found.group()), text)

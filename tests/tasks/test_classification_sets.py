@@ -68,7 +68,7 @@ def test_two_classes_have_a_false_positive_rate_by_group(positive: int) -> None:
     yes = np.concatenate([(np.arange(40) < k) | (np.arange(40) >= n) for n, k in wrong.values()])
     probs = np.where(yes == bool(positive), 0.9, 0.1)[:, None] * [-1, 1] + [1, 0]
     c = {"probs": probs, "label": np.where(negative, 1 - positive, positive), "group.g": group}
-    c |= {"cluster": np.arange(120)}
+    c |= {"cluster": np.arange(120), "decided": probs.argmax(axis=1)}
     found = {m.name: m for m in framed(Measured(("no", "yes"), positive=positive)).of(c)}
     assert (found["fpr[g=a]"](c), found["fpr[g=b]"](c)) == (5 / 20, 12 / 20)
     assert found["fpr_gap[g]"](c) == pytest.approx(7 / 20)

@@ -19,7 +19,7 @@ from suite.static import report
 from suite.static.clean import write_clean
 from suite.static.leaks import leaks
 
-SECRET = "/home/ann/secret-project"
+SECRET = "/Users/ann/secret-project"
 
 
 @pytest.fixture(scope="module")
