@@ -74,6 +74,7 @@ class Watch:
             return _arrays(self._memory(scenario))
         if what == "energy":
             ready = self._warm(scenario)
+            self._clock.settle()  # what is queued still is neither rest nor one of the calls
             return _arrays(
                 meter.energy(lambda: self._clock.call(ready.step), order["seconds"]) | {"batch": ready.batch}
             )
