@@ -24,7 +24,11 @@ from typing import Any
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "suite")]
+sys.path[:0] = [
+    str(Path(__file__).resolve().parents[2]),
+    str(Path(__file__).resolve().parents[1]),
+    str(Path(__file__).resolve().parents[1] / "suite"),
+]
 
 TASKS_N, ITEMS = 20, 5_000
 MIXTURES = {"right or wrong": (20, 0, 0), "mixture": (12, 4, 4), "real values": (0, 20, 0)}
