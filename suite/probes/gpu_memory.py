@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from suite.probes.base import Observed, Probe, Reading
-from suite.probes.nvml import process_bytes
+from suite.probes.nvml import process_bytes, why_not
 
 _REASON = "the driver lists no process of this model: it computes elsewhere, or in another namespace of process ids"
 
@@ -30,12 +30,9 @@ class GpuMemory(Probe):
 
     def unavailable(self) -> str | None:
         """Needs the package, the driver, and a process that the driver lists."""
-        try:
-            self._used()
-        except ImportError:
-            return "the package nvidia-ml-py is not installed: pip install nvidia-ml-py"
-        except Exception as error:  # NVML's own error types exist only where the package does
-            return f"NVML: {error}"
+        silent = why_not(self._used)
+        if silent is not None:
+            return silent
         return _REASON if self._left and not self._held else None
 
     def __enter__(self) -> GpuMemory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from suite.probes.base import Observed, Probe, Reading
@@ -48,6 +48,17 @@ def process_bytes() -> dict[int, int]:
     return found
 
 
+def why_not(ask: Callable[[], object]) -> str | None:
+    """Why NVML does not answer a question; nothing where it does."""
+    try:
+        ask()
+    except ImportError:
+        return "the package nvidia-ml-py is not installed: pip install nvidia-ml-py"
+    except Exception as error:  # NVML's own error types exist only where the package does
+        return f"NVML: {error}"
+    return None
+
+
 class Nvml(Probe):
     """Joules of all GPUs while the child worked, idle power included."""
 
@@ -61,13 +72,7 @@ class Nvml(Probe):
 
     def unavailable(self) -> str | None:
         """Needs the package, the driver and a GPU that counts energy."""
-        try:
-            self._counters()
-        except ImportError:
-            return "the package nvidia-ml-py is not installed: pip install nvidia-ml-py"
-        except Exception as error:  # NVML's own error types exist only where the package does
-            return f"NVML: {error}"
-        return None
+        return why_not(self._counters)
 
     def __enter__(self) -> Nvml:
         self._before = self._counters() if self.unavailable() is None else []

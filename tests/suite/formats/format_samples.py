@@ -100,29 +100,34 @@ def save_vision(folder: Path) -> None:
     SegformerForSemanticSegmentation(seg).save_pretrained(folder / "segformer")
 
 
-def save_onnx_language(source: Path, folder: Path) -> None:
-    """A transformers folder as a graph input_ids, attention_mask -> logits, tokenizer and configuration beside it."""
-    from transformers import AutoModelForCausalLM
-
+def copied(source: Path, folder: Path) -> None:
+    """A new folder with the configuration and the tokenizer of a transformers folder."""
     folder.mkdir()
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(source / name, folder)
 
-    class Logits(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.whole = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.whole(
-                input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-            ).logits
-            return logits
+class Logits(torch.nn.Module):
+    """input_ids, or input_ids and attention_mask, to logits, without a cache."""
 
+    def __init__(self, source: Path) -> None:
+        from transformers import AutoModelForCausalLM
+
+        super().__init__()
+        self.whole = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        logits: torch.Tensor = self.whole(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+        return logits
+
+
+def save_onnx_language(source: Path, folder: Path) -> None:
+    """A transformers folder as a graph input_ids, attention_mask -> logits, tokenizer and configuration beside it."""
+    copied(source, folder)
     ids = torch.zeros((2, 7), dtype=torch.int64)
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=64)}
     torch.onnx.export(
-        Logits(), (ids, torch.ones_like(ids)), folder / "model.onnx", dynamo=True, external_data=False,
+        Logits(source), (ids, torch.ones_like(ids)), folder / "model.onnx", dynamo=True, external_data=False,
         input_names=["input_ids", "attention_mask"], dynamic_shapes=(sizes, sizes), verbose=False,
     )  # fmt: skip
 

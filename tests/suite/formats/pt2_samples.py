@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from format_samples import CLASSES, SHAPE
+from format_samples import CLASSES, SHAPE, Logits, copied
 
 from suite.formats import LOADERS
 from suite.formats._pt2 import Archive
@@ -52,24 +51,10 @@ def changed(source: Path, target: Path, name: str, change: Callable[[Any], None]
 
 def save_pt2_language(source: Path, folder: Path) -> Path:
     """A transformers folder as a program input_ids -> logits of any batch and length, tokenizer and all beside it."""
-    from transformers import AutoModelForCausalLM
-
-    folder.mkdir()
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(source / name, folder)
-
-    class Logits(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.whole = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
-
-        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.whole(input_ids=input_ids, use_cache=False).logits
-            return logits
-
+    copied(source, folder)
     context = json.loads((source / "config.json").read_text())["max_position_embeddings"]
     sizes = {0: torch.export.Dim("batch", min=1, max=256), 1: torch.export.Dim("length", min=1, max=context)}
-    program = torch.export.export(Logits(), (torch.zeros((2, 7), dtype=torch.int64),), dynamic_shapes=(sizes,))
+    program = torch.export.export(Logits(source), (torch.zeros((2, 7), dtype=torch.int64),), dynamic_shapes=(sizes,))
     torch.export.save(program, folder / "model.pt2")
     return folder
 
