@@ -21,20 +21,20 @@ from suite.stats import FloatArray, IntArray
 N_RESAMPLES = 1000
 
 
-def picks(n_clusters: int, seed: int, n_resamples: int = N_RESAMPLES) -> Iterator[IntArray]:
+def picks(n_clusters: int, seed: int, n_resamples: int | None = None) -> Iterator[IntArray]:
     """The clusters that each resample draws, [C]; those of `stats.interval_rows`."""
     rng = np.random.default_rng(seed)
-    for _ in range(n_resamples):
+    for _ in range(n_resamples or N_RESAMPLES):
         yield rng.integers(0, n_clusters, n_clusters)
 
 
-def rows(cluster_N: IntArray, seed: int, n_resamples: int = N_RESAMPLES) -> Iterator[IntArray]:
+def rows(cluster_N: IntArray, seed: int, n_resamples: int | None = None) -> Iterator[IntArray]:
     """The rows of each resample, cluster by cluster as drawn.
 
     Args:
         cluster_N: number of each item's cluster, from 0, none left out.
         seed: of the draws.
-        n_resamples: resamples R.
+        n_resamples: resamples R; by default `N_RESAMPLES`.
     """
     order_N, size_C = np.argsort(cluster_N, kind="stable"), np.bincount(cluster_N)
     start_C = np.cumsum(size_C) - size_C
@@ -44,7 +44,7 @@ def rows(cluster_N: IntArray, seed: int, n_resamples: int = N_RESAMPLES) -> Iter
         yield order_N[np.arange(ends[-1]) + np.repeat(start_C[picks_C] - ends + sizes, sizes)]
 
 
-def counts(cluster_N: IntArray, seed: int, n_resamples: int = N_RESAMPLES) -> Iterator[IntArray]:
+def counts(cluster_N: IntArray, seed: int, n_resamples: int | None = None) -> Iterator[IntArray]:
     """How often each row is in each resample of `rows`, [N]."""
     n_clusters = int(cluster_N.max()) + 1
     for picks_C in picks(n_clusters, seed, n_resamples):

@@ -33,7 +33,20 @@ def fake(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def hallmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the resamples of metrics that are no function of sums: they are most of the time of a small unit.
+
+    Modules whose commands read records of all 1,000 override this fixture.
+    """
+    from suite import rows
+
+    monkeypatch.setattr(rows, "N_RESAMPLES", 100)
+
+
+@pytest.fixture
+def hallmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fewer_resamples: None
+) -> Callable[..., Ran]:
     """Run the command line in this process, in an empty folder, with results under it."""
     from suite.cli import main
 
