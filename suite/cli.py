@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 findings or a failed unit, 2 usage or bad input found befo
 from __future__ import annotations
 
 import atexit
+import importlib
 import io
 import os
 import sys
@@ -16,52 +17,50 @@ import click
 
 import suite
 from suite.errors import HallmarkError, InputError
-from suite.verbs.advise import advise
-from suite.verbs.board import board
-from suite.verbs.check import check
 from suite.verbs.common import Known
-from suite.verbs.compare import compare
-from suite.verbs.export import export
-from suite.verbs.gate import gate
-from suite.verbs.import_ import import_
-from suite.verbs.listing import list_
-from suite.verbs.machine import machine
-from suite.verbs.rank import rank
-from suite.verbs.run import run
-from suite.verbs.show import show
-from suite.verbs.slices import slices
-from suite.verbs.verify import verify
-from suite.verbs.worker import worker
 from tasks import MEANS, SUITES, TASKS, known_in, load
 
-VERBS: tuple[click.Command, ...] = (
-    list_,
-    check,
-    run,
-    show,
-    compare,
-    gate,
-    rank,
-    advise,
-    slices,
-    verify,
-    import_,
-    export,
-    board,
-    worker,
-    machine,
-)
+VERBS = {
+    "advise": "advise",
+    "board": "board",
+    "check": "check",
+    "compare": "compare",
+    "export": "export",
+    "gate": "gate",
+    "import": "import_",
+    "list": "listing:list_",
+    "machine": "machine",
+    "rank": "rank",
+    "run": "run",
+    "show": "show",
+    "slices": "slices",
+    "verify": "verify",
+    "worker": "worker",
+}
+"""Verb -> its module under `suite.verbs`, and its function there unless that has the module's name."""
 KNOWN = Known(TASKS, SUITES, MEANS, load, known_in)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Verbs(click.Group):
+    """Imports a verb's module when the verb is asked for: a start pays for one of them. Until then its name is held."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb; ``None`` if there is none of that name."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, function = VERBS[cmd_name].partition(":")
+        found: click.Command = getattr(importlib.import_module(f"suite.verbs.{module}"), function or module)
+        return found
+
+
+@click.group(
+    cls=_Verbs,
+    commands=[click.Command(name) for name in VERBS],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(suite.__version__, prog_name="hallmark")
 def app() -> None:
     """Score compressed or trained models into verifiable records, beside their parents."""
-
-
-for _verb in VERBS:
-    app.add_command(_verb)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from support import REPOSITORY, Ran
 
-from suite.cli import app
+from suite.cli import VERBS
 
 Hallmark = Callable[..., Ran]
 Fake = Callable[..., Path]
 CONSTANT = {"fake": "constant", "probs": [0.19] + [0.09] * 9}
 
 
-@pytest.mark.parametrize("verb", sorted(app.commands))
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_has_help_with_an_example_and_json(hallmark: Hallmark, verb: str) -> None:
     ran = hallmark(verb, "--help")
     assert ran.code == 0
