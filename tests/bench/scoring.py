@@ -26,6 +26,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parents[1])]
 SHAPES = {"2d-256": (256, 256), "2d-512": (512, 512), "3d-64": (64, 64, 64), "3d-128": (128, 128, 128)}
 QUICK = ("2d-256", "3d-64")
+TINY = {"2d-64": (64, 64), "3d-32": (32, 32, 32)}
 CEILING, CASES, LEVELS, WIDTH, IGNORED = 1.0, 20, 4, 16, 9
 
 
@@ -138,7 +139,7 @@ def compare(shape: tuple[int, ...], turns: int) -> dict[str, Any]:
     }
 
 
-def intervals(dimensions: int) -> dict[str, Any]:
+def intervals(dimensions: int, cases: int) -> dict[str, Any]:
     """All numbers of a task with their intervals, once."""
     import numpy as np
 
@@ -147,12 +148,12 @@ def intervals(dimensions: int) -> dict[str, Any]:
     from suite.outcomes import CLUSTER, to_columns, to_table
 
     scoring = scorings(dimensions)["full"]
-    rows = [scoring.row(**case((32,) * dimensions, seed)) for seed in range(CASES)]
+    rows = [scoring.row(**case((32,) * dimensions, seed)) for seed in range(cases)]
     columns = dict(to_columns(to_table([{"group.site": "AB"[i % 2], **row} for i, row in enumerate(rows)])))
-    columns[CLUSTER] = np.array([f"p{i // 2}" for i in range(CASES)])
+    columns[CLUSTER] = np.array([f"p{i // 2}" for i in range(cases)])
     metrics = metrics_of(scoring, {"site": ("A", "B")})
     seconds = took(lambda: measure.scores(metrics, columns, 0))
-    return {"metrics": len(metrics), "cases": CASES, "cpu_s": round(seconds, 2)}
+    return {"metrics": len(metrics), "cases": cases, "cpu_s": round(seconds, 2)}
 
 
 def main() -> None:
@@ -160,21 +161,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--quick", action="store_true", help="the two small shapes once, under a minute")
+    parser.add_argument("--tiny", action="store_true", help="two smaller ones and four cases, to see that it runs")
     parser.add_argument("--shape", choices=list(SHAPES), action="append", help="only these")
     options = parser.parse_args()
-    found = {}
-    for name in options.shape or (QUICK if options.quick else SHAPES):
-        found[name] = one = compare(SHAPES[name], 1 if options.quick else 3)
+    quick, found = options.quick or options.tiny, {}
+    for name in options.shape or (TINY if options.tiny else QUICK if quick else SHAPES):
+        found[name] = one = compare({**SHAPES, **TINY}[name], 1 if quick else 3)
         print(
             f"{name:7s} scoring {one['full_s']:.3f} s (plain {one['plain_s']:.3f} s), inference "
             f"{one['inference_s']:.3f} s of {one['gmacs']} G MACs: {one['ratio']:.3f}", flush=True,
         )  # fmt: skip
-    once = {f"{dimensions}d": intervals(dimensions) for dimensions in (2, 3)}
+    once = {f"{dimensions}d": intervals(dimensions, 4 if options.tiny else CASES) for dimensions in (2, 3)}
     print("intervals", once)
     ratios = {name: one["ratio"] for name, one in found.items()}
     report = {"ratio": ratios, "ceiling": CEILING, "met": max(ratios.values()) <= CEILING, "shapes": found}
     if options.json:
-        print(json.dumps({**report, "intervals": once, "quick": options.quick}))
+        print(json.dumps({**report, "intervals": once, "quick": quick}))
 
 
 if __name__ == "__main__":

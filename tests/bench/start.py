@@ -32,9 +32,7 @@ def start(arguments: list[str]) -> tuple[float, float]:
     """Wall and processor seconds of one start."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": ""}
     before, began = os.times(), time.perf_counter()
-    subprocess.run(
-        [sys.executable, *arguments], stdout=subprocess.DEVNULL, env=environment, cwd=REPOSITORY, check=True
-    )
+    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, env=environment, cwd=REPOSITORY, check=True)
     wall, after = time.perf_counter() - began, os.times()
     return wall, after.children_user - before.children_user + after.children_system - before.children_system
 

@@ -109,15 +109,18 @@ def _theirs(reference: Any, prediction: Any, structures: int, _: Any) -> list[li
 
 
 class Runner:
-    """Runs jobs in fresh processes."""
+    """Runs jobs in fresh processes; or all of them in this one, to see that they run."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone: bool = False) -> None:
+        self._alone = alone
         os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
         paths = [str(_HERE), str(_HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         self._context = multiprocessing.get_context("spawn")
 
     def __call__(self, job: Job) -> dict[str, Any]:
+        if self._alone:
+            return run(job)
         here, there = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_send, args=(there, job))
         process.start()
@@ -198,12 +201,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--quick", action="store_true", help="128^3 only, one turn, under a minute")
-    parser.add_argument("--tiny", action="store_true", help="sides divided by 8, to see that everything runs")
+    parser.add_argument("--tiny", action="store_true", help="sides divided by 8, one process: to see that it runs")
     parser.add_argument("--shape", choices=list(FLOORS), action="append", help="only these")
     options = parser.parse_args()
     quick = options.quick or options.tiny
     shapes = options.shape or [shape for shape in FLOORS if options.tiny or not quick or shape.startswith("128")]
-    runner, found, shrink = Runner(), {}, 8 if options.tiny else 1
+    runner, found, shrink = Runner(options.tiny), {}, 8 if options.tiny else 1
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for shape in shapes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -242,13 +241,6 @@ def test_undefined_resamples():
     nothing = interval(np.zeros((9, 2)), ratio, range(9), seed=0)
     assert nothing == Interval(None, None, "bootstrap", "the value itself is undefined")
     assert interval(with_one(np.full(9, np.nan)), ratio, range(9), seed=0).low is None
-
-
-def test_speed():
-    terms = np.random.default_rng(0).exponential(size=(5000, 2))
-    start = time.process_time()
-    interval(terms, ratio, range(5000), seed=0)
-    assert time.process_time() - start < 3
 
 
 # --- functions of rows ------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import itertools
-import time
 from collections import Counter
 
 import numpy as np
@@ -44,12 +43,6 @@ def test_the_digest_is_pinned_and_a_second_call_gives_the_same(cases):
 def test_the_digest_depends_on_every_part(cases):
     assert volumes.digest(cases[:-1]) != volumes.DIGEST
     assert volumes.digest(cases[::-1]) != volumes.DIGEST
-
-
-def test_the_test_set_takes_less_than_three_seconds_of_processor_time():
-    began = time.process_time()
-    volumes.test_cases()
-    assert time.process_time() - began < 3
 
 
 def test_shapes_dtypes_and_ranges(cases):
