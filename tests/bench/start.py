@@ -3,8 +3,8 @@
     python tests/bench/start.py [--times 11] [--json]
 
 Every start is a process of its own, the kinds in turn, and the median counts: wall time, and processor time of the
-process. The first turn compiles what is not compiled yet and is not counted. ``libraries`` is ``python -c 'import numpy,
-pydantic, click'``: what no start can be faster than; ``python`` is an empty program.
+process. The first turn compiles what is not compiled yet and is not counted. ``libraries`` is ``python -c 'import
+numpy, pydantic, click'``: what no start can be faster than; ``python`` is an empty program.
 """
 
 from __future__ import annotations
