@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -140,8 +141,9 @@ def test_bad_usage_is_one_line(hallmark: Callable[..., Ran], queue: Queue, monke
 
 @pytest.mark.slow
 def test_killed_at_any_moment_the_next_one_goes_on(queue: Queue, tmp_path: Path, start: Start) -> None:
-    put(queue, "slow", b'{"fake": "oracle", "delay_s": 0.05}')
-    put(queue, "next")
+    for name, delay_s in (("slow", 0.05), ("next", 0.0)):
+        spec = {"fake": "uniform", "vocabulary": 64, "delay_s": delay_s}
+        put(queue, name, json.dumps(spec).encode(), kind="language", tasks=["generated-choices"])
     for batches in (0, 3):
         process = start("worker", "--results", queue.results)
         end = time.monotonic() + 60

@@ -16,7 +16,8 @@ from suite import outcomes
 from suite.store import Store, Stored
 
 READINGS_ASIDE = {"items_per_s", "cpu_s_per_item", "peak_rss_bytes", "model_rss_bytes", "energy_j", "gpu_energy_j"}
-SLOW: dict[str, Any] = {"fake": "oracle", "confidence": 0.7, "delay_s": 0.05}
+TASK = "generated-choices"  # 19 batches, and intervals that take a second
+SLOW: dict[str, Any] = {"fake": "uniform", "vocabulary": 64, "delay_s": 0.05}
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -58,18 +59,18 @@ def workers_of(results: Path) -> list[psutil.Process]:
 
 @pytest.mark.slow
 def test_sigkill_at_several_moments_changes_nothing(tmp_path: Path, start: Start, fake: Callable[..., Path]) -> None:
-    folder = fake("slow", SLOW)
-    run_to_end(start, "run", folder, "-t", "digits", "--results", "calm")
+    folder = fake("slow", SLOW, kind="language")
+    run_to_end(start, "run", folder, "-t", TASK, "--results", "calm")
     results = tmp_path / "killed"
-    for batches in (0, 2, 9, 20, 27):
-        process = start("run", folder, "-t", "digits", "--results", results)
+    for batches in (0, 2, 7, 13, 18):
+        process = start("run", folder, "-t", TASK, "--results", results)
         wait_for(lambda n=batches: len(list(results.glob(".journal/*/0*.parquet"))) >= n, process)  # type: ignore[misc]
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.send_signal(signal.SIGKILL)
         process.communicate()
         _, alive = psutil.wait_procs(children, timeout=10)
         assert not alive, "an orphan survived its parent"
-    run_to_end(start, "run", folder, "-t", "digits", "--results", results)
+    run_to_end(start, "run", folder, "-t", TASK, "--results", results)
     (calm,), (killed,) = records(tmp_path / "calm"), records(results)
     same(calm, killed)
     left = [p for p in (results / ".journal").iterdir() if p.suffix != ".lock"]
@@ -79,8 +80,8 @@ def test_sigkill_at_several_moments_changes_nothing(tmp_path: Path, start: Start
 
 @pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path, start: Start, fake: Callable[..., Path]) -> None:
-    one, other = fake("one", SLOW), fake("other", {**SLOW, "confidence": 0.6})
-    processes = [start("run", one, other, "-t", "digits") for _ in range(2)]
+    one, other = (fake(name, SLOW, kind="language") for name in ("one", "other"))
+    processes = [start("run", one, other, "-t", TASK) for _ in range(2)]
     for process in processes:
         out, err = process.communicate(timeout=240)
         assert process.returncode == 0, err.decode() + out.decode()

@@ -55,7 +55,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {  # name: what the self-
     "mpt": ("kv", {"vocab_size": VOCABULARY, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": CONTEXT}),
     "roberta": ("kv", {**_COMMON, "is_decoder": True, "max_position_embeddings": CONTEXT + 3}),
     "mamba": ("plain", {**_SSM, "state_size": 4}),
-    "mamba2": ("plain", {**_SSM, "num_heads": 8, "head_dim": 8, "state_size": 4, "n_groups": 1}),
+    "mamba2": ("plain", {**_SSM, "num_heads": 8, "head_dim": 8, "state_size": 4, "n_groups": 1,
+                          "chunk_size": 16}),  # 256 by default, which every sequence is padded to
     "recurrent_gemma": ("plain", {**_COMMON, "num_hidden_layers": 3, "lru_width": 32, "attention_window_size": WINDOW}),
     "rwkv": ("plain", {**_SSM, "attention_hidden_size": 32, "context_length": CONTEXT}),
     "jamba": ("plain", {**_COMMON, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2,
