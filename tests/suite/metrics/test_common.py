@@ -144,9 +144,14 @@ def timings(rng: np.random.Generator) -> Columns:
 
 
 def columns(seed: int = 0) -> Columns:
-    """Random outcomes that hold every column that any metric needs."""
+    """Random outcomes that hold every column that any metric needs; made once, and not to be written to."""
+    return dict(_columns(seed))
+
+
+@cache
+def _columns(seed: int) -> Columns:
     rng = np.random.default_rng(seed)
-    return {
+    return held({
         **probabilities(rng),
         **distances(rng),
         **biases(rng),
@@ -157,7 +162,14 @@ def columns(seed: int = 0) -> Columns:
         "group.skill": rng.choice(["recall", "fact", "agreement"], N),
         "group.scanner": rng.choice(["A", "B"], N),
         **variants(rng, N),
-    }
+    })  # fmt: skip
+
+
+def held(c: Columns) -> Columns:
+    """The same columns, which nobody can write to."""
+    for values in c.values():
+        values.flags.writeable = False
+    return c
 
 
 def absent(metric: Metric) -> str:
@@ -200,19 +212,29 @@ each = pytest.mark.parametrize(
 def columns_for(metric: Metric) -> Columns:
     """`columns`, or as many items as the metric needs."""
     if id(metric) in OF_MASKS:
-        return {**columns(), **of_masks()}
+        return columns() | of_masks()
     early = any(part in metric.name for part in ("logauc", "ef_1pc"))
     if not early and not any(
         part in metric.name for part in ("variant", "corruption", "first=", "utilisation", "imbalance")
     ):
         return columns()
+    return dict(early_columns() if early else varied_columns())
+
+
+@cache
+def early_columns() -> Columns:
+    """Items enough for a thousand negatives, or for the best one in a hundred."""
     rng = np.random.default_rng(0)
-    if early:
-        clusters = np.array([f"c{i // 3}" for i in range(MANY)])
-        return {**probabilities(rng, MANY), **variants(rng, MANY), "cluster": clusters}
-    n = 4 * MANY  # two dozen items of every variant, half of which are right
+    clusters = np.array([f"c{i // 3}" for i in range(MANY)])
+    return held({**probabilities(rng, MANY), **variants(rng, MANY), "cluster": clusters})
+
+
+@cache
+def varied_columns() -> Columns:
+    """Items enough for every variant of every task."""
+    rng, n = np.random.default_rng(0), 4 * MANY  # two dozen items of every variant, half of which are right
     right = {"correct": rng.integers(0, 2, n), "cluster": np.array([f"c{i // 16}" for i in rng.permutation(n)])}
-    return {**probabilities(rng, n), **variants(rng, n), **right}
+    return held({**probabilities(rng, n), **variants(rng, n), **right})
 
 
 @cache
