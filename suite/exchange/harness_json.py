@@ -2,7 +2,8 @@
 
 Old (0.3): ``results`` = {task: {"acc": .., "acc_stderr": ..}}, ``versions``, ``config`` = {model_args, num_fewshot}.
 New (0.4): ``results`` = {task: {"acc,none": .., "acc_stderr,none": ..}}, ``n-shot``, ``n-samples``,
-``higher_is_better``, ``date``; with ``--log_samples``, ``samples_<task>_<date>.jsonl`` hold one line a document.
+``higher_is_better``, ``date``; with ``--log_samples``, ``samples_<task>_<date>.jsonl`` hold one line a document. Only
+keys with a comma are metrics there: ``sample_len`` beside them is a count.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, TypeGuard
 
 from suite.errors import InputError
 from suite.exchange.figure import Figure, Model, name_of, with_error
-from suite.metrics.harness import ours
+from suite.metrics.harness import CHOICES, DOCUMENT, ours, unit
 
 PREFIX = "lm-eval:"
 COLUMN = "lm_eval."
@@ -49,8 +50,8 @@ def figures(content: Mapping[str, Any], where: str, name: str | None = None) -> 
         if not isinstance(found, dict):
             raise InputError(f"{where}: results of {task!r} are no table of numbers")
         for key, value in found.items():
-            metric, _, pipeline = key.partition(",")
-            if metric.endswith(_ERROR) or not _is_number(value):
+            metric, comma, pipeline = key.partition(",")
+            if metric.endswith(_ERROR) or not _is_number(value) or ("n-shot" in content and not comma):
                 continue
             stderr = found.get(f"{metric}{_ERROR}" + (f",{pipeline}" if pipeline else ""))
             figure = Figure(
@@ -58,10 +59,12 @@ def figures(content: Mapping[str, Any], where: str, name: str | None = None) -> 
                 task=f"{PREFIX}{task}{_shots_suffix(content, task)}",
                 metric=ours(_OLD_NAMES.get(metric, metric), pipeline or "none"),
                 value=float(value),
+                unit=unit(metric),
                 higher_is_better=_direction(content, task, metric),
-                n=_n(content, task),
+                n=_n(content, task) or _n_of_group(content, task, key),
                 task_version=str(content["versions"].get(task, "unknown")),
                 protocol=f"lm-eval-{_release(content)}/{_shots(content, task)}-shot",
+                limit=_limit(content, task, key),
             )
             yield with_error(figure, float(stderr) if _is_number(stderr) else None)
 
@@ -108,6 +111,9 @@ def samples_of(path: Path, content: Any) -> dict[str, Path]:
 def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
     """Outcome columns of every document of a task.
 
+    Column ``doc_hash`` says which document it is, where the source does. Column ``choice_logprobs`` holds what decided
+    among several choices, if the most likely one is the target exactly where ``acc`` is 1: other rules are not known.
+
     Args:
         file: its samples.
         content: the result that they belong to.
@@ -116,7 +122,8 @@ def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str,
     Raises:
         InputError: a line is no JSON, a document stands there twice, or there are not as many as the result says.
     """
-    rows, seen = [], set()
+    rows: list[dict[str, Any]] = []
+    seen = set()
     for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
             sample = json.loads(line)
@@ -128,12 +135,28 @@ def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str,
             raise InputError(f"{file.name}: document {item} stands there twice")
         seen.add((item, pipeline))
         suffix = "" if pipeline == "none" else f"@{pipeline}"
-        rows.append({"item": item, **{f"{COLUMN}{m}{suffix}": _plain(v) for m, v in values.items()}})
+        row = {"item": item, **{f"{COLUMN}{m}{suffix}": _plain(v) for m, v in values.items()}}
+        rows.append(row | _document(sample) | (_choices(sample) if not suffix else {}))
     stated = _n(content, task)
     if stated and stated != len({row["item"] for row in rows}):
         there = len({row["item"] for row in rows})
         raise InputError(f"{file.name} holds {there} documents, its result says {stated}: one of the two is cut off")
     return _joined(rows)
+
+
+def _document(sample: Mapping[str, Any]) -> dict[str, str]:
+    known = [sample[name] for name in ("doc_hash", "target_hash") if isinstance(sample.get(name), str)]
+    return {DOCUMENT: " ".join(known)} if known else {}
+
+
+def _choices(sample: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Log-likelihood of each choice, or nothing where they do not explain ``acc``."""
+    try:
+        logprobs = [float(one[0]) for one in sample["filtered_resps"]]
+        explained = (logprobs.index(max(logprobs)) == int(sample["target"])) == bool(sample["acc"])
+    except (KeyError, TypeError, ValueError, IndexError):
+        return {}
+    return {CHOICES: logprobs} if len(logprobs) > 1 and explained else {}
 
 
 def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -142,6 +165,9 @@ def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         of.setdefault(row["item"], {"cluster": row["item"]}).update(row)
     ordered = sorted(of.values(), key=lambda row: (len(row["item"]), row["item"]))
+    for extra in (DOCUMENT, CHOICES):
+        if not all(extra in row for row in ordered):
+            ordered = [{name: value for name, value in row.items() if name != extra} for row in ordered]
     columns = {name for row in ordered for name in row}
     return [row for row in ordered if set(row) == columns]
 
@@ -166,6 +192,20 @@ def _release(content: Mapping[str, Any]) -> str:
 def _n(content: Mapping[str, Any], task: str) -> int:
     """Documents that were scored; 0 where the result does not say."""
     return int(((content.get("n-samples") or {}).get(task) or {}).get("effective") or 0)
+
+
+def _n_of_group(content: Mapping[str, Any], task: str, key: str) -> int:
+    """Documents behind a number of a group of tasks, which has no line in ``n-samples``; 0 where it does not say."""
+    return int((content["results"][task].get("sample_count") or {}).get(key) or 0)
+
+
+def _limit(content: Mapping[str, Any], task: str, key: str) -> int | None:
+    """Documents of a run with ``--limit``, which does not stand for the task."""
+    counts = (content.get("n-samples") or {}).get(task) or {}
+    if counts:
+        return _n(content, task) if counts.get("effective", 0) < counts.get("original", 0) else None
+    asked = (content.get("config") or {}).get("limit")
+    return None if asked is None else _n_of_group(content, task, key) or int(asked) or None
 
 
 def _shots(content: Mapping[str, Any], task: str) -> int:

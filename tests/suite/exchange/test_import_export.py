@@ -166,13 +166,13 @@ class TestHarness:
         ranked = collect(Store(tmp_path / "results"), [], [SimpleNamespace(name="lm-eval:piqa")])  # type: ignore[list-item]
         assert ranked.names() == []  # its columns are not those that a task here is ranked by
 
-    def test_numbers_that_are_no_means_of_the_samples_stay_unpaired(self) -> None:
+    def test_numbers_that_the_samples_do_not_give_again_stay_unpaired(self) -> None:
         columns = {
             **{"lm_eval.acc": np.array([1.0, 0.0, 1.0]), "lm_eval.f1": np.array([0.5, 0.25, 0.0])},
             **{"lm_eval.brier_score": np.array(["[1, 2]"] * 3), "lm_eval.exact_match@strict": np.ones(3)},
         }
         reported = {"accuracy": (2 / 3, True), "f1": (0.9, True), "exact_match[filter=strict]": (1.0, True)}
-        found = harness.means(columns, {**reported, "brier_score": (0.1, False), "mcc": (0.2, True)})
+        found = harness.of_samples(columns, {**reported, "brier_score": (0.1, False), "mcc": (0.2, True)})
         assert {name: metric(columns) for name, metric in found.items()} == {
             "accuracy": pytest.approx(2 / 3), "exact_match[filter=strict]": 1.0,
         }  # fmt: skip
