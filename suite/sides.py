@@ -10,7 +10,7 @@ a file                           one record (``.json`` beside its outcomes), or 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,20 +93,17 @@ def _submission(given: str) -> Submission | None:
 
 def _named_as(folder: Path, given: str, results: Path) -> Side | None:
     """The recorded submission that a folder without records, such as a model's, has the name of."""
-    if len(folder.parts) > 1 or next(_records_in(folder), None):
-        return None
-    stored = list(Store(results).scan(given))
-    return _side(given, given, stored, None) if stored else None
+    stored = list(Store(results).scan(given)) if folder.name == given else []
+    return _side(given, given, stored, None) if stored and not _records_in(folder) else None
 
 
-def _records_in(folder: Path) -> Iterator[Stored]:
+def _records_in(folder: Path) -> list[Stored]:
     """Records of a folder, or of ``results`` in it: a checkout."""
-    here = list(Store(folder).scan())
-    yield from here or Store(folder / RESULTS).scan()
+    return list(Store(folder).scan()) or list(Store(folder / RESULTS).scan())
 
 
 def _of_records(folder: Path, given: str, beside: Side | None) -> Side:
-    stored = list(_records_in(folder))
+    stored = _records_in(folder)
     names = sorted({one.record.manifest.name for one in stored})
     if not names:
         raise InputError(f"{folder} holds neither a {FILE_NAME} nor records (<submission>/<task>/*.json)")

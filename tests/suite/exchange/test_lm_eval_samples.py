@@ -157,4 +157,4 @@ def test_a_models_folder_of_the_same_name_is_not_in_the_way(hallmark: Hallmark, 
     one_line(hallmark("compare", *NAMES), 2, "holds neither a submission.toml nor records")
     hallmark("import", RUNS)
     assert hallmark("compare", *NAMES).code == 0
-    one_line(hallmark("compare", f"./{NAMES[0]}/", f"{tmp_path}/{NAMES[0]}"), 2, "holds neither")
+    one_line(hallmark("compare", f"{NAMES[0]}/", f"{tmp_path}/{NAMES[0]}"), 2, "holds neither")
