@@ -134,14 +134,56 @@ def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str,
         if (item, pipeline) in seen:
             raise InputError(f"{file.name}: document {item} stands there twice")
         seen.add((item, pipeline))
-        suffix = "" if pipeline == "none" else f"@{pipeline}"
-        row = {"item": item, **{f"{COLUMN}{m}{suffix}": _plain(v) for m, v in values.items()}}
-        rows.append(row | _document(sample) | (_choices(sample) if not suffix else {}))
+        row = {"item": item, **{_column(m, pipeline): _plain(v) for m, v in values.items()}}
+        rows.append(row | _document(sample) | (_choices(sample) if pipeline == "none" else {}))
     stated = _n(content, task)
     if stated and stated != len({row["item"] for row in rows}):
         there = len({row["item"] for row in rows})
         raise InputError(f"{file.name} holds {there} documents, its result says {stated}: one of the two is cut off")
     return _joined(rows)
+
+
+def rows_of(content: Mapping[str, Any], task: str, read: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Outcome columns of a task, or of a group of tasks: the documents of all that have the group's numbers.
+
+    Args:
+        content: the result.
+        task: name of a task or a group.
+        read: what `samples` gave for each task that has some; without those of every task of it, a group has none.
+    """
+    leaves = _leaves(content, task)
+    if task in read or not leaves or not all(leaf in read for leaf in leaves):
+        return read.get(task, [])
+    keys = [key.split(",") for key, value in content["results"][task].items() if "," in key and _is_number(value)]
+    columns = {_column(metric, pipeline) for metric, pipeline in keys if not metric.endswith(_ERROR)}
+    kept = {*columns, DOCUMENT, CHOICES}
+    rows = []
+    for leaf in leaves:
+        for row in read[leaf]:
+            if columns <= row.keys():
+                item = f"{leaf}/{row['item']}"
+                rows.append({"item": item, "cluster": item, **{c: row[c] for c in row if c in kept}})
+    return _alike(rows)
+
+
+def _leaves(content: Mapping[str, Any], group: str) -> list[str]:
+    """The tasks of a group and of the groups in it, each once."""
+    of, found, waiting = content.get("group_subtasks") or {}, [], [group]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        if of.get(name):
+            waiting.extend(of[name])
+        elif name != group:
+            found.append(name)
+    return found
+
+
+def _column(metric: str, pipeline: str) -> str:
+    return f"{COLUMN}{metric}" + ("" if pipeline == "none" else f"@{pipeline}")
 
 
 def _document(sample: Mapping[str, Any]) -> dict[str, str]:
@@ -164,12 +206,16 @@ def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     of: dict[str, dict[str, Any]] = {}
     for row in rows:
         of.setdefault(row["item"], {"cluster": row["item"]}).update(row)
-    ordered = sorted(of.values(), key=lambda row: (len(row["item"]), row["item"]))
+    return _alike(sorted(of.values(), key=lambda row: (len(row["item"]), row["item"])))
+
+
+def _alike(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the same columns: what explains an answer is there for all or none, and a row without a score goes."""
     for extra in (DOCUMENT, CHOICES):
-        if not all(extra in row for row in ordered):
-            ordered = [{name: value for name, value in row.items() if name != extra} for row in ordered]
-    columns = {name for row in ordered for name in row}
-    return [row for row in ordered if set(row) == columns]
+        if not all(extra in row for row in rows):
+            rows = [{name: value for name, value in row.items() if name != extra} for row in rows]
+    columns = {name for row in rows for name in row}
+    return [row for row in rows if set(row) == columns]
 
 
 def _metrics_in(sample: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 from scipy.stats import binomtest
 from support import REPOSITORY, Ran, one_line
 
+from suite.exchange import harness_json
 from suite.metrics import harness
 
 Hallmark = Callable[..., Ran]
@@ -93,13 +94,46 @@ def test_perplexities_are_paired_by_their_sums_over_documents(compared: dict[str
     assert rows["word_perplexity"]["difference"]["low"] > 0
 
 
-def test_filters_are_paired_and_a_group_is_said_to_be_unpaired(compared: dict[str, Any]) -> None:
+def test_every_filter_is_paired(compared: dict[str, Any]) -> None:
     assert [row["metric"] for row in compared["story_last"]["metrics"]] == [
         "exact_match[filter=first-word]", "exact_match[filter=whole]",
     ]  # fmt: skip
     assert compared["story_last"]["paired"]
-    assert not compared["stories"]["paired"]
-    assert [row["test"] for row in compared["stories"]["metrics"]] == ["unpaired z"]
+
+
+def test_a_group_is_paired_over_the_documents_behind_its_number(compared: dict[str, Any]) -> None:
+    """Its accuracy is that of `story_endings` alone: `story_last` has none."""
+    (row,) = compared["stories"]["metrics"]
+    assert (compared["stories"]["n"], row["test"]) == (40, "exact McNemar")
+    assert row["p"] == compared["story_endings"]["metrics"][0]["p"]
+    assert compared["stories"]["flips"] == compared["story_endings"]["flips"]
+
+
+def test_groups_of_groups_and_what_cannot_be_paired() -> None:
+    content = {
+        "results": {"all": {"acc,none": 0.5}},
+        "group_subtasks": {"all": ["one", "inner", "c"], "inner": ["b", "c"], "one": []},
+    }
+    rows = [{"item": "0", "lm_eval.acc": 1.0, "doc_hash": "x", "choice_logprobs": [0.0, -1.0], "lm_eval.f1": 0.0}]
+    read = {"one": rows, "b": [{"item": "0", "lm_eval.acc": 0.0, "doc_hash": "y"}], "c": [{"item": "0", "f1": 0.1}]}
+    assert harness_json.rows_of(content, "all", read) == [
+        {"item": "one/0", "cluster": "one/0", "lm_eval.acc": 1.0, "doc_hash": "x"},
+        {"item": "b/0", "cluster": "b/0", "lm_eval.acc": 0.0, "doc_hash": "y"},
+    ]
+    assert harness_json.rows_of(content, "all", {"one": rows, "b": rows}) == []  # the documents of c are missing
+    assert harness_json.rows_of(content, "b", {"one": rows}) == []
+    assert harness_json.rows_of(content, "one", read) is rows
+    loop = {"results": {"a": {}}, "group_subtasks": {"a": ["b"], "b": ["a"]}}
+    assert harness_json.rows_of(loop, "a", {}) == []
+
+
+def test_a_group_of_means_of_tasks_stays_unpaired(hallmark: Hallmark, tmp_path: Path) -> None:
+    """As where a group does not weigh its tasks by size: no mean over its documents gives its number."""
+    edited(tmp_path, lambda content: content["results"]["stories"].update({"acc,none": 0.3}))
+    assert hallmark("import", "runs").out.endswith("8 of them with items\n")
+    (one,) = hallmark("compare", *NAMES, "-t", "lm-eval:stories", "--json").json["comparisons"]
+    assert not one["paired"]
+    assert [row["test"] for row in one["metrics"]] == ["unpaired z"]
 
 
 def edited(tmp_path: Path, change: Callable[[dict[str, Any]], None], task: str = "", line: int = 0) -> None:
@@ -117,7 +151,7 @@ def test_other_documents_under_the_same_numbers_are_not_paired(hallmark: Hallmar
     edited(tmp_path, lambda sample: sample.update(doc_hash="0" * 64), "story_endings", 3)
     assert hallmark("import", "runs").code == 0
     left_out = hallmark("compare", *NAMES, "--json").json["incomparable"]
-    assert [one["task"] for one in left_out] == ["lm-eval:story_endings"]
+    assert [one["task"] for one in left_out] == ["lm-eval:stories", "lm-eval:story_endings"]  # the group holds it, too
     assert "other documents under the same numbers" in left_out[0]["reason"]
 
 
