@@ -14,6 +14,7 @@ from suite.errors import InputError
 from suite.latencies import Latencies
 from suite.pareto import on_front
 from suite.standing import Place, Standing
+from suite.text import amount
 
 _SIZES = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
 _TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -143,15 +144,18 @@ def _busy(places: Sequence[Place], timed: Latencies) -> list[str]:
 def _beyond(place: Place, timed: Latencies, limits: Limits) -> str | None:
     """Which limit a submission does not meet, in words."""
     if limits.max_bytes is not None and (place.bytes is None or place.bytes > limits.max_bytes):
-        return "its size was not measured" if place.bytes is None else f"{place.bytes:.0f} bytes"
+        if place.bytes is None:
+            return "its size was not measured"
+        return f"{amount(place.bytes, 'B')} on disk, more than {amount(limits.max_bytes, 'B')}"
     latency_s = timed.of.get(place.submission)
     if limits.max_latency_s is not None and (latency_s is None or latency_s > limits.max_latency_s):
         if latency_s is None:
             return timed.why.get(place.submission, "no latency measured")
-        return f"{latency_s * 1e3:.4g} ms a call on machine {timed.machine}"
+        most = f"{limits.max_latency_s * 1e3:.4g} ms"
+        return f"{latency_s * 1e3:.4g} ms a call on machine {timed.machine}, more than {most}"
     short = place.retention is not None and limits.min_retention is not None
     if short and place.retention < limits.min_retention:  # type: ignore[operator]
-        return f"keeps {place.retention:.4g} of its parent's quality"
+        return f"keeps {place.retention:.4g} of its parent's quality, less than {limits.min_retention:.4g}"
     return None
 
 

@@ -18,9 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.metrics import harness
 from suite.metrics.base import Columns
 
-ANSWERS = {"correct": "probs", "correct_norm": "probs_norm"}  # column of hits -> column whose argmax is the answer
+ANSWERS = {  # column of hits -> column whose argmax is the answer
+    "correct": "probs",
+    "correct_norm": "probs_norm",
+    f"{harness.PREFIX}acc": harness.CHOICES,  # of imported samples
+}
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,13 @@ def _tasks(
     return list(dict.fromkeys([*mine, *(both if anywhere else [])])), other
 
 
+def _whole(side: Side, task: str) -> str:
+    """How to come to a record of all items."""
+    if side.records[task].record.source == "imported":
+        return "evaluate it whole and import that"
+    return f"run it whole: hallmark run {side.typed} -t {task}"
+
+
 def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyTask], limited: bool) -> Pair | str:
     """The pair of a task, or why it cannot be compared."""
     parent = _untimed(candidate, baseline, task, tasks)
@@ -115,7 +122,7 @@ def _paired(candidate: Side, baseline: Side, task: str, tasks: Mapping[str, AnyT
         if limit is not None and not limited:
             raise InputError(
                 f"{side.name} on {task} is a limited run (--limit {limit}), which decides nothing; "
-                f"run it whole: hallmark run {side.typed} -t {task}, or say --limited"
+                f"{_whole(side, task)}, or say --limited"
             )
     a, b = parent or baseline.records[task], candidate.records[task]
     if a.record == b.record:

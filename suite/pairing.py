@@ -61,7 +61,7 @@ class Pair:
         if self.task is not None or self._sampled:
             return None
         if record.source == "imported":
-            return f"UNPAIRED: no number of task {record.task!r} is the mean of its imported samples"
+            return f"UNPAIRED: no number of task {record.task!r} can be made of its imported samples again"
         return f"UNPAIRED: task {record.task!r}, version {record.task_version!r}, is not known here"
 
     @property
@@ -90,6 +90,12 @@ class Pair:
         """Whether the outcomes of either side name no clusters."""
         return any(CLUSTER not in one for one in self._read)
 
+    @property
+    def same_documents(self) -> bool:
+        """Whether imported samples are of the same documents, as far as both say."""
+        a, b = (dict(zip(one[ITEM].tolist(), one.get(harness.DOCUMENT, ()), strict=False)) for one in self.columns)
+        return all(a[item] == b[item] for item in a.keys() & b.keys())
+
     @cached_property
     def same_answers(self) -> bool:
         """Whether every outcome is the same to the last bit, some real number among them: the models do the same."""
@@ -106,7 +112,7 @@ class Pair:
 
     @cached_property
     def _sampled(self) -> Mapping[str, Metric]:
-        """Of imported records with items: the numbers that are means over them on both sides."""
+        """Of imported records with items: the numbers that can be made of them again on both sides."""
         records = (self.parent.record, self.child.record)
         if any(record.source != "imported" or record.outcomes_sha256 is None for record in records):
             return {}
@@ -115,7 +121,7 @@ class Pair:
         both = []
         for record, columns in zip(records, self.columns, strict=True):
             reported = {m.name: (m.value, m.higher_is_better) for m in record.measurements if m.value is not None}
-            both.append(harness.means(columns, reported))
+            both.append(harness.of_samples(columns, reported))
         a, b = both
         return {name: replace(m, proportion=m.proportion and a[name].proportion) for name, m in b.items() if name in a}
 
@@ -205,7 +211,10 @@ def pair(parent: Stored, child: Stored, task: AnyTask | None) -> Pair:
         why = "the task itself compares each with its own parent, and these are not the same"
     if why:
         raise IncomparableError(why)
-    return Pair(parent, child, task)
+    found = Pair(parent, child, task)
+    if task is None and not found.unpaired and not found.same_documents:
+        raise IncomparableError("other documents under the same numbers: their hashes in the samples differ")
+    return found
 
 
 def unpaired(a: Measurement, b: Measurement, exact: bool) -> Estimate:

@@ -19,20 +19,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
+from suite.slabs import by_slabs
 from suite.stats import LEVEL, Finish, finished
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 RESAMPLES = 1000
 MIN_TIED = 2
-_BLOCK_DRAWS = 1 << 23
-_COLUMNS = 128
-_ROWS = 32  # at once, so that a sort stays in the cache
+_BLOCK_DRAWS = 1 << 23  # counts at once: 32 MB
+_COLUMNS = 128  # resamples, and _ROWS of them, at once: what stays in the cache
+_ROWS = 64
 _INDEX_BITS = 24  # models that a sort can tell apart: 16 million
 
 
@@ -95,20 +97,43 @@ def sample(
     sign = 1.0 if larger_is_better else -1.0
     sums_MGK = _cluster_sums(np.asarray(terms_MNK), clusters_N)
     n_models, n_clusters, n_terms = sums_MGK.shape
+    values_MK = np.stack([sums_MGK[:, :, term].sum(axis=1) for term in range(n_terms)], axis=1)
     sums_KMG = [sums_MGK[:, :, term].astype(np.float32) for term in range(n_terms)]
     sums_KMG = [one[:1] if (one == one[0]).all() else one for one in sums_KMG]  # the count of items is everybody's
-    drawn_KRM = np.empty((n_terms, RESAMPLES, n_models))
+    resampled_RM = np.empty((RESAMPLES, n_models), dtype=np.float32)
     done = 0
     for counts_BG in draws(n_clusters, seed):
-        for term, sums_MG in enumerate(sums_KMG):
-            drawn_KRM[term, done : done + len(counts_BG)] = counts_BG @ sums_MG.T
+        drawn_KBM = [counts_BG @ sums_MG.T for sums_MG in sums_KMG]
+        mine_BM = resampled_RM[done : done + len(counts_BG)]
+        by_slabs(partial(_finish, finish, sign, drawn_KBM, mine_BM), len(counts_BG), _ROWS)
         done += len(counts_BG)
-    resampled_RM = finished(finish, np.moveaxis(drawn_KRM, 0, -1)).astype(np.float32)
-    return Sample(sign * finished(finish, sums_MGK.sum(axis=1)), np.float32(sign) * resampled_RM)
+    return Sample(sign * finished(finish, values_MK), resampled_RM)
+
+
+def _finish(finish: Finish, sign: float, drawn_KBM: Sequence[Singles], out_BM: Singles, rows: slice) -> None:
+    sums_BMK = np.empty((*out_BM[rows].shape, len(drawn_KBM)))
+    for term, drawn_BM in enumerate(drawn_KBM):
+        sums_BMK[:, :, term] = drawn_BM[rows]
+    np.multiply(finished(finish, sums_BMK), sign, out=out_BM[rows], casting="same_kind")
 
 
 def draws(n_clusters: int, seed: int) -> Iterator[Singles]:
     """How often each of G clusters is drawn in each resample, as blocks [B, G] of all R rows."""
+    if n_clusters * RESAMPLES <= _BLOCK_DRAWS:
+        yield _only_block(n_clusters, seed)
+    else:
+        yield from _blocks(n_clusters, seed)
+
+
+@lru_cache(maxsize=1)
+def _only_block(n_clusters: int, seed: int) -> Singles:
+    """The counts of few clusters, kept for the next task with as many items."""
+    (counts_RG,) = _blocks(n_clusters, seed)
+    counts_RG.flags.writeable = False
+    return counts_RG
+
+
+def _blocks(n_clusters: int, seed: int) -> Iterator[Singles]:
     rng = np.random.default_rng(seed)
     n_rows = max(1, _BLOCK_DRAWS // n_clusters)
     for start in range(0, RESAMPLES, n_rows):
@@ -169,14 +194,20 @@ def average_ranks(scores_RM: NDArray[np.floating]) -> Singles:
     >>> average_ranks(np.array([[0.3, 0.9, 0.3, 0.1]]))
     array([[2.5, 1. , 2.5, 4. ]], dtype=float32)
     """
-    scores_RM = np.ascontiguousarray(scores_RM, dtype=np.float32)
-    return np.concatenate([_ranks_of(scores_RM[row : row + _ROWS]) for row in range(0, len(scores_RM), _ROWS)])
+    ranks_RM = np.empty(np.shape(scores_RM), dtype=np.float32)
+
+    def rank(rows: slice) -> None:
+        ranks_RM[rows] = _ranks_of(np.ascontiguousarray(scores_RM[rows], dtype=np.float32))
+
+    by_slabs(rank, len(ranks_RM), _ROWS)
+    return ranks_RM
 
 
 def _ranks_of(scores_RM: Singles) -> Singles:
     n_rows, n_models = scores_RM.shape
     bits_RM = (scores_RM + np.float32(0)).view(np.int32)  # -0 becomes 0
-    keys_RM = np.where(bits_RM < 0, np.int32(-(2**31)) - bits_RM, bits_RM).astype(np.int64)  # in the order of floats
+    bits_RM ^= (bits_RM >> 31) & np.int32(2**31 - 1)  # in the order of floats: of a negative one all but the sign turn
+    keys_RM = bits_RM.astype(np.int64)
     keys_RM <<= _INDEX_BITS
     keys_RM |= np.arange(n_models)
     keys_RM.sort(axis=1)  # one sort of integers is several times faster than argsort and take
@@ -185,9 +216,9 @@ def _ranks_of(scores_RM: Singles) -> Singles:
     keys_RM >>= _INDEX_BITS
     starts = np.ones((n_rows, n_models), dtype=np.bool_)
     np.not_equal(keys_RM[:, 1:], keys_RM[:, :-1], out=starts[:, 1:])
-    first = np.flatnonzero(starts)  # ascending: place p from the bottom has rank M - p
+    first = np.flatnonzero(starts)
     sizes = np.diff(first, append=starts.size)
-    top = (n_models - first % n_models).astype(np.float32)
+    top = np.tile(np.arange(n_models, 0, -1, dtype=np.float32), n_rows)[first]  # ascending: place p has rank M - p
     out = np.empty(starts.size, dtype=np.float32)
     out[where.ravel()] = np.repeat(top - (sizes - 1).astype(np.float32) / 2, sizes)
     return out.reshape(n_rows, n_models)
@@ -215,16 +246,22 @@ def surely_better(score_M: Floats, score_RM: Singles) -> NDArray[np.bool_]:
 
 
 def _largest(about_MR: Singles, weight_MM: Singles) -> Singles:
-    """[i, r]: max over j of |about_ir - about_jr| weight_ij, in pieces that stay in the cache."""
-    n_models, n_resamples = about_MR.shape
-    out_MR = np.empty_like(about_MR)
-    for start in range(0, n_resamples, _COLUMNS):
-        part_MC = np.ascontiguousarray(about_MR[:, start : start + _COLUMNS])
-        work_MC = np.empty_like(part_MC)
-        for i in range(n_models):
-            np.subtract(part_MC, part_MC[i], out=work_MC)
-            np.multiply(work_MC, weight_MM[i][:, None], out=work_MC)
-            out_MR[i, start : start + _COLUMNS] = np.abs(work_MC, out=work_MC).max(axis=0)
+    """[i, r]: max over j of |about_ir - about_jr| weight_ij, in pieces that stay in the cache; each pair once."""
+    out_MR = np.zeros_like(about_MR)
+
+    def fill(resamples: slice) -> None:
+        part_MC = np.ascontiguousarray(about_MR[:, resamples])
+        work_MC, best_MC = np.empty_like(part_MC), np.zeros_like(part_MC)
+        for i in range(len(part_MC) - 1):
+            later_JC = work_MC[i + 1 :]
+            np.subtract(part_MC[i + 1 :], part_MC[i], out=later_JC)
+            np.multiply(later_JC, weight_MM[i + 1 :, i, None], out=later_JC)
+            np.abs(later_JC, out=later_JC)
+            np.maximum(best_MC[i + 1 :], later_JC, out=best_MC[i + 1 :])
+            np.maximum(best_MC[i], later_JC.max(axis=0), out=best_MC[i])
+        out_MR[:, resamples] = best_MC
+
+    by_slabs(fill, about_MR.shape[1], _COLUMNS)
     return out_MR
 
 

@@ -61,7 +61,7 @@ def find(given: str, results: Path, beside: Side | None = None) -> Side:
     if path.is_file() and path.name != FILE_NAME:
         return _of_file(path)
     if path.is_dir() and not (path / FILE_NAME).exists():
-        return _of_records(path, given, beside)
+        return _named_as(path, given, results) or _of_records(path, given, beside)
     known = _submission(given)
     name = known.name if known else given
     stores = [Store(results), *([Store(known.folder.resolve().parent / RESULTS)] if known else [])]
@@ -91,8 +91,19 @@ def _submission(given: str) -> Submission | None:
         return None
 
 
+def _named_as(folder: Path, given: str, results: Path) -> Side | None:
+    """The recorded submission that a folder without records, such as a model's, has the name of."""
+    stored = list(Store(results).scan(given)) if folder.name == given else []
+    return _side(given, given, stored, None) if stored and not _records_in(folder) else None
+
+
+def _records_in(folder: Path) -> list[Stored]:
+    """Records of a folder, or of ``results`` in it: a checkout."""
+    return list(Store(folder).scan()) or list(Store(folder / RESULTS).scan())
+
+
 def _of_records(folder: Path, given: str, beside: Side | None) -> Side:
-    stored = list(Store(folder).scan()) or list(Store(folder / RESULTS).scan())  # a checkout holds results/
+    stored = _records_in(folder)
     names = sorted({one.record.manifest.name for one in stored})
     if not names:
         raise InputError(f"{folder} holds neither a {FILE_NAME} nor records (<submission>/<task>/*.json)")

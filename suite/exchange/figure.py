@@ -62,6 +62,7 @@ class Figure:
         method: how the interval was made.
         task_version: as the source states it.
         protocol: how it was scored, as far as the source says.
+        limit: items that were scored, where the source says that there are more; None: all.
     """
 
     model: Model
@@ -76,6 +77,7 @@ class Figure:
     method: str | None = None
     task_version: str = "unknown"
     protocol: str = "unknown"
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def _record(figures: list[Figure], source: Source) -> Record:
         sandbox="none",
         source="imported",
         seed=0,
-        limit=None,
+        limit=first.limit,
         supersedes=None,
         outcomes_sha256=None,
     )  # fmt: skip

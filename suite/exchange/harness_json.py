@@ -2,7 +2,8 @@
 
 Old (0.3): ``results`` = {task: {"acc": .., "acc_stderr": ..}}, ``versions``, ``config`` = {model_args, num_fewshot}.
 New (0.4): ``results`` = {task: {"acc,none": .., "acc_stderr,none": ..}}, ``n-shot``, ``n-samples``,
-``higher_is_better``, ``date``; with ``--log_samples``, ``samples_<task>_<date>.jsonl`` hold one line a document.
+``higher_is_better``, ``date``; with ``--log_samples``, ``samples_<task>_<date>.jsonl`` hold one line a document. Only
+keys with a comma are metrics there: ``sample_len`` beside them is a count.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, TypeGuard
 
 from suite.errors import InputError
 from suite.exchange.figure import Figure, Model, name_of, with_error
-from suite.metrics.harness import ours
+from suite.metrics.harness import CHOICES, DOCUMENT, ours, unit
 
 PREFIX = "lm-eval:"
 COLUMN = "lm_eval."
@@ -49,8 +50,8 @@ def figures(content: Mapping[str, Any], where: str, name: str | None = None) -> 
         if not isinstance(found, dict):
             raise InputError(f"{where}: results of {task!r} are no table of numbers")
         for key, value in found.items():
-            metric, _, pipeline = key.partition(",")
-            if metric.endswith(_ERROR) or not _is_number(value):
+            metric, comma, pipeline = key.partition(",")
+            if metric.endswith(_ERROR) or not _is_number(value) or ("n-shot" in content and not comma):
                 continue
             stderr = found.get(f"{metric}{_ERROR}" + (f",{pipeline}" if pipeline else ""))
             figure = Figure(
@@ -58,10 +59,12 @@ def figures(content: Mapping[str, Any], where: str, name: str | None = None) -> 
                 task=f"{PREFIX}{task}{_shots_suffix(content, task)}",
                 metric=ours(_OLD_NAMES.get(metric, metric), pipeline or "none"),
                 value=float(value),
+                unit=unit(metric),
                 higher_is_better=_direction(content, task, metric),
-                n=_n(content, task),
+                n=_n(content, task) or _n_of_group(content, task, key),
                 task_version=str(content["versions"].get(task, "unknown")),
                 protocol=f"lm-eval-{_release(content)}/{_shots(content, task)}-shot",
+                limit=_limit(content, task, key),
             )
             yield with_error(figure, float(stderr) if _is_number(stderr) else None)
 
@@ -108,6 +111,9 @@ def samples_of(path: Path, content: Any) -> dict[str, Path]:
 def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
     """Outcome columns of every document of a task.
 
+    Column ``doc_hash`` says which document it is, where the source does. Column ``choice_logprobs`` holds what decided
+    among several choices, if the most likely one is the target exactly where ``acc`` is 1: other rules are not known.
+
     Args:
         file: its samples.
         content: the result that they belong to.
@@ -116,7 +122,8 @@ def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str,
     Raises:
         InputError: a line is no JSON, a document stands there twice, or there are not as many as the result says.
     """
-    rows, seen = [], set()
+    rows: list[dict[str, Any]] = []
+    seen = set()
     for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
             sample = json.loads(line)
@@ -127,8 +134,8 @@ def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str,
         if (item, pipeline) in seen:
             raise InputError(f"{file.name}: document {item} stands there twice")
         seen.add((item, pipeline))
-        suffix = "" if pipeline == "none" else f"@{pipeline}"
-        rows.append({"item": item, **{f"{COLUMN}{m}{suffix}": _plain(v) for m, v in values.items()}})
+        row = {"item": item, **{_column(m, pipeline): _plain(v) for m, v in values.items()}}
+        rows.append(row | _document(sample) | (_choices(sample) if pipeline == "none" else {}))
     stated = _n(content, task)
     if stated and stated != len({row["item"] for row in rows}):
         there = len({row["item"] for row in rows})
@@ -136,14 +143,79 @@ def samples(file: Path, content: Mapping[str, Any], task: str) -> list[dict[str,
     return _joined(rows)
 
 
+def rows_of(content: Mapping[str, Any], task: str, read: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Outcome columns of a task, or of a group of tasks: the documents of all that have the group's numbers.
+
+    Args:
+        content: the result.
+        task: name of a task or a group.
+        read: what `samples` gave for each task that has some; without those of every task of it, a group has none.
+    """
+    leaves = _leaves(content, task)
+    if task in read or not leaves or not all(leaf in read for leaf in leaves):
+        return read.get(task, [])
+    keys = [key.split(",") for key, value in content["results"][task].items() if "," in key and _is_number(value)]
+    columns = {_column(metric, pipeline) for metric, pipeline in keys if not metric.endswith(_ERROR)}
+    kept = {*columns, DOCUMENT, CHOICES}
+    rows = []
+    for leaf in leaves:
+        for row in read[leaf]:
+            if columns <= row.keys():
+                item = f"{leaf}/{row['item']}"
+                rows.append({"item": item, "cluster": item, **{c: row[c] for c in row if c in kept}})
+    return _alike(rows)
+
+
+def _leaves(content: Mapping[str, Any], group: str) -> list[str]:
+    """The tasks of a group and of the groups in it, each once."""
+    of, found, waiting = content.get("group_subtasks") or {}, [], [group]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        if of.get(name):
+            waiting.extend(of[name])
+        elif name != group:
+            found.append(name)
+    return found
+
+
+def _column(metric: str, pipeline: str) -> str:
+    return f"{COLUMN}{metric}" + ("" if pipeline == "none" else f"@{pipeline}")
+
+
+def _document(sample: Mapping[str, Any]) -> dict[str, str]:
+    known = [sample[name] for name in ("doc_hash", "target_hash") if isinstance(sample.get(name), str)]
+    return {DOCUMENT: " ".join(known)} if known else {}
+
+
+def _choices(sample: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Log-likelihood of each choice, or nothing where they do not explain ``acc``."""
+    try:
+        logprobs = [float(one[0]) for one in sample["filtered_resps"]]
+        explained = (logprobs.index(max(logprobs)) == int(sample["target"])) == bool(sample["acc"])
+    except (KeyError, TypeError, ValueError, IndexError):
+        return {}
+    return {CHOICES: logprobs} if len(logprobs) > 1 and explained else {}
+
+
 def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row a document, the filters' columns side by side, in the order of the ids."""
     of: dict[str, dict[str, Any]] = {}
     for row in rows:
         of.setdefault(row["item"], {"cluster": row["item"]}).update(row)
-    ordered = sorted(of.values(), key=lambda row: (len(row["item"]), row["item"]))
-    columns = {name for row in ordered for name in row}
-    return [row for row in ordered if set(row) == columns]
+    return _alike(sorted(of.values(), key=lambda row: (len(row["item"]), row["item"])))
+
+
+def _alike(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the same columns: what explains an answer is there for all or none, and a row without a score goes."""
+    for extra in (DOCUMENT, CHOICES):
+        if not all(extra in row for row in rows):
+            rows = [{name: value for name, value in row.items() if name != extra} for row in rows]
+    columns = {name for row in rows for name in row}
+    return [row for row in rows if set(row) == columns]
 
 
 def _metrics_in(sample: Mapping[str, Any]) -> list[str]:
@@ -166,6 +238,20 @@ def _release(content: Mapping[str, Any]) -> str:
 def _n(content: Mapping[str, Any], task: str) -> int:
     """Documents that were scored; 0 where the result does not say."""
     return int(((content.get("n-samples") or {}).get(task) or {}).get("effective") or 0)
+
+
+def _n_of_group(content: Mapping[str, Any], task: str, key: str) -> int:
+    """Documents behind a number of a group of tasks, which has no line in ``n-samples``; 0 where it does not say."""
+    return int((content["results"][task].get("sample_count") or {}).get(key) or 0)
+
+
+def _limit(content: Mapping[str, Any], task: str, key: str) -> int | None:
+    """Documents of a run with ``--limit``, which does not stand for the task."""
+    counts = (content.get("n-samples") or {}).get(task) or {}
+    if counts:
+        return _n(content, task) if counts.get("effective", 0) < counts.get("original", 0) else None
+    asked = (content.get("config") or {}).get("limit")
+    return None if asked is None else _n_of_group(content, task, key) or int(asked) or None
 
 
 def _shots(content: Mapping[str, Any], task: str) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -161,12 +161,13 @@ def _read(document: Document, mapping: str | None, name: str | None) -> list[Imp
     tool, date = harness_json.tool_of(content), harness_json.date_of(content, document.date)
     found = [Imported(one) for one in records(figures, Source(document.name, digest, date, tool))]
     files = harness_json.samples_of(document.path, content) if document.path else {}
-    return [_with_items(one, content, files) for one in found]
+    items = {task: harness_json.samples(file, content, task) for task, file in files.items()}
+    return [replace(one, rows=harness_json.rows_of(content, _task(one), items)) for one in found]
 
 
-def _with_items(one: Imported, content: Any, files: Mapping[str, Path]) -> Imported:
-    task = one.record.task.removeprefix(harness_json.PREFIX).split("@")[0]
-    return replace(one, rows=harness_json.samples(files[task], content, task)) if task in files else one
+def _task(one: Imported) -> str:
+    """Its name in lm-eval."""
+    return one.record.task.removeprefix(harness_json.PREFIX).split("@")[0]
 
 
 def _text(file: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from suite.metrics import calibration, choices, language
 from suite.metrics.base import Columns, Finish, Metric, Terms, per_item, ratio
 
 PREFIX = "lm_eval."
+DOCUMENT, CHOICES = "doc_hash", "choice_logprobs"  # of samples: which document it is, and what decided its answer
 _OURS = {
     "acc": "accuracy",
     "acc_norm": "accuracy_norm",
@@ -29,6 +31,7 @@ _OURS = {
 _SHARES = ("acc", "acc_norm", "acc_bytes", "exact_match", "acc_mutual_info", "em", "f1")
 _PRIMARY = ("acc_norm", "acc", "exact_match", "word_perplexity")
 _SAME = 1e-6  # a mean of documents against the number that lm-eval writes
+_OF_NUMBERS = ("mean", "nanmean", "perplexity")
 _ADDITIVE = ("mean", "nanmean", "perplexity", "weighted_perplexity", "bits_per_byte")
 
 
@@ -83,28 +86,50 @@ def ours(metric: str, pipeline: str = "none") -> str:
     return _OURS.get(metric, metric) + ("" if pipeline == "none" else f"[filter={pipeline}]")
 
 
-def means(found: Columns, reported: Mapping[str, tuple[float, bool | None]]) -> dict[str, Metric]:
-    """Metrics over samples that another run of lm-eval kept: the means over documents among the numbers it reports.
+def unit(metric: str) -> str:
+    """Of a metric of lm-eval; most have none."""
+    return "bit/byte" if metric == "bits_per_byte" else ""
 
-    A column is taken for a number's only where its mean is that number (to 1e-6): other aggregations are not known.
+
+def of_samples(found: Columns, reported: Mapping[str, tuple[float, bool | None]]) -> dict[str, Metric]:
+    """Metrics over samples that another run of lm-eval kept: those among its numbers that can be made of them again.
+
+    A column is taken for a number's only where an aggregation of lm-eval over all documents (the mean, the exponential
+    of minus the mean, or these of a log-likelihood over words or bytes) gives that number to 1e-6.
 
     Args:
         found: its outcome columns.
         reported: our name of a number -> its value, and whether more is better.
     """
     made = {}
-    for column, values in found.items():
+    for column in found:
         metric, _, pipeline = column.removeprefix(PREFIX).partition("@")
         name = ours(metric, pipeline or "none")
-        if not column.startswith(PREFIX) or name not in reported or values.dtype.kind not in "fib" or not len(values):
-            continue
-        value, higher = reported[name]
-        if abs(float(np.mean(values)) - value) <= _SAME * max(1.0, abs(value)):
-            made[name] = Metric(
-                name=name, needs=(column,), terms=per_item(column), finish=ratio, unit="", higher_is_better=higher,
-                bounds=(None, None), proportion=bool(np.isin(values, (0, 1)).all()), reference=f"lm-eval's {metric}",
-            )  # fmt: skip
+        if column.startswith(PREFIX) and name in reported:
+            value, higher = reported[name]
+            again = (_again(found, column, how, higher) for how in _ADDITIVE)
+            fitting = (one for one in again if one and abs(one(found) - value) <= _SAME * max(1.0, abs(value)))
+            if (first := next(fitting, None)) is not None:
+                made[name] = replace(first, name=name)
     return made
+
+
+def _again(found: Columns, column: str, aggregation: str, higher: bool | None) -> Metric | None:
+    """The metric of that aggregation; None where it does not fit the column's kind."""
+    values = found[column]
+    if not len(values) or (values.dtype.kind in "fib") != (aggregation in _OF_NUMBERS):
+        return None
+    metric = column.removeprefix(PREFIX).partition("@")[0]
+    terms = _terms(column, aggregation)
+    try:
+        terms(found)
+    except ValueError:  # neither numbers nor pairs of such
+        return None
+    return Metric(
+        name=metric, needs=(column,), terms=terms, finish=_FINISH[aggregation],
+        unit=unit(metric), higher_is_better=higher, bounds=(None, None),
+        proportion=aggregation == "mean" and bool(np.isin(values, (0, 1)).all()), reference=f"lm-eval's {metric}",
+    )  # fmt: skip
 
 
 def _column(metric: str, pipeline: str) -> str:
@@ -127,7 +152,7 @@ def _declared(leaf: Any, metric: str, pipeline: str) -> Metric:
     facts: dict[str, Any] = {
         "name": ours(metric, pipeline),
         "needs": (column,),
-        "unit": "bit/byte" if metric == "bits_per_byte" else "",
+        "unit": unit(metric),
         "higher_is_better": higher,
         "bounds": (0.0, 1.0) if share else (None, None),
         "undefined": "lm-eval gives no number here",
@@ -161,7 +186,7 @@ def _how(leaf: Any, metric: str) -> tuple[str | Callable[[Any], Any], bool | Non
 
 
 def _terms(column: str, aggregation: str) -> Terms:
-    if aggregation in ("mean", "nanmean", "perplexity"):
+    if aggregation in _OF_NUMBERS:
         return per_item(column)
 
     def pairs(found: Columns) -> NDArray[np.float64]:

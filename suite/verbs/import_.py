@@ -35,4 +35,5 @@ def import_(file: tuple[Path, ...], mapping: str | None, name: str | None, resul
     click.echo(
         f"{len(paths)} records of {len(submissions)} submissions under {results}, imported and not measured here"
     )
-    click.echo(f"{items} of them with items; the others can only be compared unpaired")
+    others = "; the others can only be compared unpaired" if items < len(found) else ""
+    click.echo(f"{items} of them with items{others}")

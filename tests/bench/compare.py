@@ -5,8 +5,9 @@
 
 Three mixtures of tasks: right or wrong answers only; a mixture (12 right or wrong, 4 of real values item by item, 4 of
 real values in 50 documents); and, at worst, 20 tasks of real values with 5,000 independent items, each a bootstrap of
-10,000 resamples. Target: each in under 5 s of processor time, the start of the program included (on a quiet machine
-that is the wall time).
+10,000 resamples. Target: each in under 5 s of wall time, the start of the program included: what a user waits. That
+depends on the number of cores and on what else runs on them, so the processor's seconds stand beside it; they do not
+count for the target.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -90,12 +92,12 @@ def timed(root: Path, tasks: dict[str, Any]) -> float:
     return time.perf_counter() - begin
 
 
-def start_up() -> float:
-    """Seconds of processor that the command line takes before it does anything."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def start_up() -> tuple[float, float]:
+    """Seconds of wall time and of processor that the command line takes before it does anything."""
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "suite", "--version"], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -104,9 +106,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="once each, without the worst case")
     options = parser.parse_args()
-    start = start_up()
+    start, start_cpu = start_up()
     report: dict[str, Any] = {"tasks": TASKS_N, "items": TASKS_N * ITEMS, "target_s": TARGET_S, "seconds": {}}
-    report["start_up_cpu"] = round(start, 2)
+    report |= {"cores": os.cpu_count(), "start_up": {"wall": round(start, 2), "cpu": round(start_cpu, 2)}}
     for name, counts in MIXTURES.items():
         if options.quick and name == "real values":
             continue
@@ -117,8 +119,10 @@ def main() -> None:
             cpu = (time.process_time() - cpu) / len(seconds)
         report["seconds"][name] = {"wall": round(float(np.median(seconds)), 2), "cpu": round(cpu, 2)}
         print(f"{name}: {np.median(seconds):.2f} s wall, {cpu:.2f} s of processor")
-    report["met"] = all(one["cpu"] + start < TARGET_S for one in report["seconds"].values())
-    print(f"start of the program: {start:.2f} s of processor; target met: {report['met']}")
+    report["met"] = all(one["wall"] + start < TARGET_S for one in report["seconds"].values())
+    print(f"start of the program: {start:.2f} s wall, {start_cpu:.2f} s of processor")
+    met = "yes" if report["met"] else "no"
+    print(f"each in under {TARGET_S:g} s of wall time on {os.cpu_count()} cores, start included: {met}")
     if options.json:
         print(json.dumps(report))
 

@@ -88,6 +88,31 @@ def test_clearly_better_models_are_told_apart() -> None:
     assert found.groups == ()
 
 
+def test_surely_better_is_what_the_text_says_pair_by_pair() -> None:
+    rng = np.random.default_rng(3)
+    score = rng.normal(size=9)
+    many = (score + rng.normal(scale=0.4, size=(ranks.RESAMPLES, 9)) * np.linspace(0.2, 1, 9)).astype(np.float32)
+    change = (many[:, :, None] - many[:, None, :]).astype(np.float64) - (score[:, None] - score)
+    error = change.std(axis=0, ddof=1)
+    with np.errstate(invalid="ignore"):
+        largest = np.nanmax(np.abs(change) / error, axis=2, initial=0.0, where=error > 0)
+    want = score[:, None] - score > np.quantile(largest, 0.95, axis=0)[:, None] * error
+    found = ranks.surely_better(score, many)
+    assert found.any()
+    assert not found[np.triu_indices(9)].all()
+    assert np.array_equal(found, want & ~want.T)
+
+
+def test_draws_of_few_items_are_kept_and_are_those_of_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    (kept,) = ranks.draws(50, 4)
+    assert next(ranks.draws(50, 4)) is kept
+    monkeypatch.setattr(ranks, "_BLOCK_DRAWS", 7000)
+    blocks = list(ranks.draws(50, 4))
+    assert len(blocks) == 8
+    assert np.array_equal(np.concatenate(blocks), kept)
+    assert (kept.sum(axis=1) == 50).all()
+
+
 def test_what_cannot_be_ranked_is_an_error() -> None:
     one = of_hits(np.eye(2))
     with pytest.raises(ValueError, match="at least one task"):
@@ -183,4 +208,5 @@ def test_the_benchmark_prints_its_figures() -> None:
     done = subprocess.run([sys.executable, script, "--quick", "--json"], capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["submissions"] * figures["tasks"] > 0
-    assert figures["wall_s"] > 0
+    assert figures["met"] == (figures["wall_s"] < figures["target_s"])
+    assert {"resampling", "ranking"} < figures["parts_wall_s"].keys()
