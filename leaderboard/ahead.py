@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 _BEGUN: dict[tuple[Path, str], Future[Board]] = {}
 
 
-def begin(root: Path) -> None:
+def begin(root: Path) -> Future[Board]:
     """Begin to read the board of a folder in its present state; returns at once."""
     begun: Future[Board] = Future()
     _BEGUN[root, index.digest(Store(root))] = begun
     threading.Thread(target=_read, args=(root, begun), daemon=True).start()
+    return begun
 
 
 def taken(root: Path, digest: str) -> Board:

@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from leaderboard import address, data, filters, grid, matrix, table, text, theme
-from leaderboard.board import UNKNOWN, Board
+from leaderboard.board import Board
 from leaderboard.columns import COLUMNS, DEFAULT, NUMBERS
+from leaderboard.derivation import UNKNOWN
 
 NAME = "leaderboard"
 SORTS = (table.FAMILY, "submission", "task", "rank", *NUMBERS, "date")
