@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from leaderboard import text, waiting
+from leaderboard import text, theme, waiting
 from leaderboard.data import PAGES, entering
 
 TITLES = {
@@ -35,6 +35,7 @@ def main() -> None:
     ]
     page = st.navigation(pages, position="top")
     entering(page.title)
+    theme.style()
     waiting.said()
     page.run()
 

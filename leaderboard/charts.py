@@ -12,7 +12,7 @@ import pandas as pd
 from leaderboard import points, text
 from leaderboard.columns import COLUMNS
 from leaderboard.points import OTHER, Points
-from leaderboard.theme import GREY, PALETTE
+from leaderboard.theme import GREY, PALETTE, ink
 
 LABELLED = 12
 HEIGHT = 460
@@ -22,6 +22,7 @@ SELECTION = "model"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
 # names beside points, pixels: the plot between the outermost points, a character, a line, places to try
 PLOT, CHARACTER, LINE, OFFSETS = (560, 260), 6, 12, (-9, 11, -22, 24)
+TO_THE_RIGHT = 0.6
 
 
 def trade_off(drawn: Points, title: str, selected: Sequence[str] = ()) -> alt.LayerChart | alt.FacetChart:
@@ -69,10 +70,10 @@ def _axis(drawn: Points, axis: str, frame: pd.DataFrame) -> Any:
     log = is_log(ends)
     low, high = float(ends.min()), float(ends.max())
     if log:
-        scale = alt.Scale(type="log", domain=[low / 1.25, high * (2 if axis == "x" else 1.25)], nice=False)
+        scale = alt.Scale(type="log", domain=[low / 1.25, high * 1.25], nice=False)
     else:
         margin = 0.06 * (high - low) or 0.05 * abs(low) or 1.0
-        scale = alt.Scale(domain=[low - margin, high + margin * (3 if axis == "x" else 1)], zero=False, nice=False)
+        scale = alt.Scale(domain=[low - margin, high + margin], zero=False, nice=False)
     words = drawn.title(axis) + (" (log scale)" if log else "")
     made = (alt.X if axis == "x" else alt.Y)(f"{axis}:Q", title=words, scale=scale)
     if COLUMNS[name].look == "bytes":
@@ -117,7 +118,7 @@ def _intervals(frame: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         if have.empty:
             continue
         have = have[["family", "x", "y", f"{axis}_low", f"{axis}_high"]]
-        rule = alt.Chart(have).mark_rule(strokeWidth=2, opacity=0.6)
+        rule = alt.Chart(have).mark_rule(strokeWidth=2, opacity=0.8)
         ends: dict[str, Any] = {axis: (y if axis == "y" else x).copy(), f"{axis}2": f"{axis}_high:Q"}
         ends[axis].shorthand = f"{axis}_low:Q"
         layers.append(rule.encode(**{"x": x, "y": y, "color": _colour(frame), **ends}))
@@ -175,16 +176,20 @@ def _names(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
     span = [math.log(v) if is_log(drawn.frame["x"]) else v for v in frame["x"]]
     offsets = name_offsets(list(frame["submission"]), span, list(frame["y"]))
     layers = []
-    for dy in sorted(set(offsets)):
-        here = alt.Chart(frame.loc[[offset == dy for offset in offsets], ["submission", "x", "y"]])
-        layers.append(here.mark_text(align="left", color=GREY, dx=8, dy=dy).encode(x=x, y=y, text="submission:N"))
+    for side, dy in sorted(set(offsets)):
+        here = alt.Chart(frame.loc[[offset == (side, dy) for offset in offsets], ["submission", "x", "y"]])
+        align: Literal["left", "right"] = "left" if side > 0 else "right"
+        layers.append(
+            here.mark_text(align=align, color=ink(), dx=8 * side, dy=dy).encode(x=x, y=y, text="submission:N")
+        )
     return layers
 
 
-def name_offsets(names: Sequence[str], places: Sequence[float], values: Sequence[float]) -> list[int]:
-    """How far below its point (pixels, negative is above) each name stands, so that names rarely overlap.
+def name_offsets(names: Sequence[str], places: Sequence[float], values: Sequence[float]) -> list[tuple[int, int]]:
+    """Where each name stands beside its point, so that names rarely overlap and none leaves the plot.
 
-    Greedy, from left to right; reckons with a plot of `PLOT` pixels, the browser's may be wider.
+    The side (1: to the right, -1: to the left, for points on the right), and how far below its point (pixels, negative
+    is above). Greedy, from left to right; reckons with a plot of `PLOT` pixels, the browser's may be wider.
 
     Args:
         names: to write.
@@ -192,17 +197,20 @@ def name_offsets(names: Sequence[str], places: Sequence[float], values: Sequence
         values: on the vertical axis.
 
     >>> name_offsets(["a", "b", "c"], [3.0, 3.01, 6.0], [0.5, 0.5, 0.5])
-    [-9, 11, -9]
+    [(1, -9), (1, 11), (-1, -9)]
     """
     span_x = (max(places) - min(places)) or 1.0
     span_y = (max(values) - min(values)) or 1.0
-    offsets = [OFFSETS[0]] * len(names)
-    taken: list[tuple[float, float]] = []
+    offsets = [(1, OFFSETS[0])] * len(names)
+    taken: list[tuple[float, float, float]] = []
     for i in sorted(range(len(names)), key=lambda i: places[i]):
-        left = (places[i] - min(places)) / span_x * PLOT[0]
+        share = (places[i] - min(places)) / span_x
+        side = 1 if share <= TO_THE_RIGHT else -1
+        ends = sorted((share * PLOT[0], share * PLOT[0] + side * CHARACTER * len(names[i])))
         height = (max(values) - values[i]) / span_y * PLOT[1]
-        right = left + CHARACTER * len(names[i])
-        free = [dy for dy in OFFSETS if not any(left < r and abs(height + dy - y) < LINE for r, y in taken)]
-        offsets[i] = (free or OFFSETS)[0]
-        taken.append((right, height + offsets[i]))
+        crossed = [y for left, right, y in taken if left < ends[1] and ends[0] < right]
+        free = [dy for dy in OFFSETS if not any(abs(height + dy - y) < LINE for y in crossed)]
+        dy = (free or OFFSETS)[0]
+        offsets[i] = (side, dy)
+        taken.append((ends[0], ends[1], height + dy))
     return offsets

@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, urlencode
 
 import streamlit as st
 
-from leaderboard.board import Board, open_board
+from leaderboard import ahead
+from leaderboard.board import Board
 from suite import index
 from suite import indexing as indexer
 from suite.errors import HallmarkError
@@ -84,7 +85,7 @@ def _keeper(root: str) -> Keeper:
 @st.cache_resource(max_entries=2, show_spinner="Reading the index of the records")
 def _board(root: str, digest: str) -> Board:
     """The board of a folder in the state that the digest stands for."""
-    return open_board(Path(root))
+    return ahead.taken(Path(root), digest)
 
 
 def root() -> Path:

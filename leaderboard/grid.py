@@ -86,9 +86,17 @@ def _plain(name: str, cells: pd.Series, pinned: bool, signed: bool) -> Any:
     )
 
 
+def headed(chart: Any) -> Any:
+    """The chart without its title, which is written above it: a chart's own is cut on a narrow screen."""
+    st.text(chart.title)
+    bare = chart.copy(deep=False)
+    del bare._kwds["title"]
+    return bare
+
+
 def figure(chart: Any, words: str, rows: pd.DataFrame | None = None) -> None:
     """A chart with its words below it and, for those who cannot or do not want to see it, its table."""
-    st.altair_chart(chart, width="stretch", alt=words)
+    st.altair_chart(headed(chart), width="stretch", alt=words)
     st.text(words)
     if rows is not None:
         with st.expander(AS_TABLE):

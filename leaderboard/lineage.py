@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard import table
-from leaderboard.board import family_order
+from leaderboard.derivation import family_order
 
 MOST = 200
 

@@ -114,13 +114,13 @@ def origin(detail: Detail) -> None:
     again = provenance.command(stored)
     if again is not None:
         st.caption("The command that scores the same again")
-        st.code(again, language="bash")
+        st.code(again, language=None)
     if stored.record.source in provenance.NOT_ALONE:
         st.text(provenance.NOT_ALONE[stored.record.source])
     grid.plain(provenance.digests(stored), "Digests", first="what")
     grid.plain(provenance.facts(stored), "How the record came about", first="what")
     with st.expander("The manifest as it was"):
-        st.code(json.dumps(stored.record.manifest.model_dump(mode="json"), indent=1, ensure_ascii=False), "json")
+        st.code(json.dumps(stored.record.manifest.model_dump(mode="json"), indent=1, ensure_ascii=False), None)
     downloads(stored)
 
 

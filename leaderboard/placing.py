@@ -15,6 +15,7 @@ without a value, a direction or an interval has no rank.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ SAME = ["task", "task_version", "protocol", "data_sha256", "metric"]
 NEEDED = ("submission", "stem", "value", "low", "high", "better")
 COLUMNS = ("rank_low", "rank_high", "tie", "rank_by")
 Floats = NDArray[np.float64]
+Ranks = tuple[NDArray[Any], NDArray[Any], list[str | None]]  # rank low, rank high, tie group
 FEW = 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -45,46 +47,57 @@ def placed(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         known: what `ranked` gives.
     """
     rows = rows.reset_index(drop=True)
-    found = []
-    groups = rows.groupby(SAME, observed=True, sort=False)
-    needed = rows[[*NEEDED]]
-    for where in groups.indices.values():
-        part = needed.iloc[where].assign(row=where).drop_duplicates("submission", keep="last")
-        ranks = _from_resamples(part, known)
-        found.append(_from_intervals(part) if ranks is None else ranks)
-    names = ["row", *COLUMNS]
-    ranks = pd.concat(found) if found else pd.DataFrame(columns=names)
-    keys = rows[["submission"]].assign(group=groups.ngroup())  # rows of other machines share the rank of the newest
-    ranks = keys.iloc[ranks["row"].to_numpy(dtype=np.int64)].assign(**{name: ranks[name].array for name in COLUMNS})
-    rows[[*COLUMNS]] = keys.merge(ranks, how="left", on=list(keys))[[*COLUMNS]]
+    group_N = rows.groupby(SAME, observed=True, sort=False).ngroup().fillna(-1).to_numpy(dtype=np.int64)
+    names_N = pd.factorize(rows["submission"])[0]
+    newest = pd.DataFrame({"group": group_N, "name": names_N}).drop_duplicates(keep="last")
+    newest = newest[newest["group"] >= 0].sort_values("group", kind="stable")  # the rows that are ranked
+    of_N = (
+        rows[["submission"]]
+        .assign(group=group_N, name=names_N)
+        .merge(newest.assign(place=np.arange(len(newest))), how="left", on=["group", "name"])["place"]
+    )  # rows of other machines share the rank of the newest
+    ranks = _ranks(rows.iloc[newest.index][[*NEEDED]], newest["group"].to_numpy(), known)
+    ranks = ranks.reindex(of_N.fillna(-1).astype("int64")).set_axis(rows.index)
+    rows[[*COLUMNS]] = ranks
     return rows.astype({"rank_low": "Int64", "rank_high": "Int64", "tie": "str", "rank_by": "category"})
 
 
-def _from_resamples(part: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame | None:
-    """If every model of this part keeps its outcomes and was ranked; else None."""
-    if known.empty or not part["stem"].isin(known["stem"]).all():
-        return None
-    each = known.set_index("stem").loc[part["stem"]]
+def _ranks(rows: pd.DataFrame, group_N: NDArray[np.int64], known: pd.DataFrame) -> pd.DataFrame:
+    """`COLUMNS` of these rows, which stand group by group; numbered from 0."""
+    n = len(rows)
+    place_N = pd.Index(known["stem"]).get_indexer(rows["stem"])
+    number = {name: rows[name].to_numpy(np.float64) for name in ("value", "low", "high")}
+    lower_N = (rows["better"] == "lower").to_numpy()
+    whole_N = (rows[["value", "low", "high", "better"]].notna().all(axis=1)).to_numpy()
+    found = {"rank_low": np.full(n, np.nan), "rank_high": np.full(n, np.nan), "tie": np.full(n, None, object)}
+    by_N = np.full(n, None, object)
+    for start, stop in pairwise(np.flatnonzero(np.diff(group_N, prepend=-1, append=-1))):
+        places = place_N[start:stop]
+        if (places >= 0).all():
+            where, given, by = np.arange(start, stop), _from_resamples(known.iloc[places]), "paired resamples"
+        else:
+            where = start + np.flatnonzero(whole_N[start:stop])
+            if not len(where):
+                continue
+            sign = -1.0 if lower_N[where[0]] else 1.0
+            given, by = _from_intervals(*(sign * number[name][where] for name in number)), "intervals"
+        for name, values in zip(found, given, strict=True):
+            found[name][where] = values
+        by_N[where] = by
+    return pd.DataFrame({**found, "rank_by": by_N})
+
+
+def _from_resamples(each: pd.DataFrame) -> Ranks:
     ties = [letters(*groups) for groups in zip(each["group_first"], each["group_last"], strict=True)]
-    return _named(part, each["rank_low"], each["rank_high"], ties, "paired resamples")
+    return each["rank_low"].to_numpy(), each["rank_high"].to_numpy(), ties
 
 
-def _from_intervals(part: pd.DataFrame) -> pd.DataFrame:
-    one = part[part["value"].notna() & part["low"].notna() & part["high"].notna() & part["better"].notna()]
-    if one.empty:
-        return _named(one, [], [], [], "intervals")
-    sign = -1.0 if one["better"].iloc[0] == "lower" else 1.0
-    ends = np.sort(sign * one[["low", "high"]].to_numpy(np.float64), axis=1)
-    low_M, high_M = ends[:, 0], ends[:, 1]
-    above_M = len(one) - np.searchsorted(np.sort(low_M), high_M, side="right")
+def _from_intervals(value_M: Floats, one_M: Floats, other_M: Floats) -> Ranks:
+    """Of values of which a higher one is better, with the ends of their intervals."""
+    low_M, high_M = np.minimum(one_M, other_M), np.maximum(one_M, other_M)
+    above_M = len(low_M) - np.searchsorted(np.sort(low_M), high_M, side="right")
     below_M = np.searchsorted(np.sort(high_M), low_M, side="left")
-    ties = _ties(sign * one["value"].to_numpy(np.float64), low_M, high_M)
-    return _named(one, 1 + above_M, len(one) - below_M, ties, "intervals")
-
-
-def _named(part: pd.DataFrame, low: Any, high: Any, tie: Any, by: str) -> pd.DataFrame:
-    found = {"row": part["row"].to_numpy(), "rank_low": np.asarray(low), "rank_high": np.asarray(high), "tie": tie}
-    return pd.DataFrame(found).assign(rank_by=by)
+    return 1 + above_M, len(low_M) - below_M, _ties(value_M, low_M, high_M)
 
 
 def _ties(value_M: Floats, low_M: Floats, high_M: Floats) -> list[str | None]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from leaderboard import text
-from leaderboard.theme import GREY, PALETTE
+from leaderboard.theme import GREY, PALETTE, ink
 from suite.metrics.base import Columns
 from suite.metrics.timing import flat
 
@@ -90,5 +90,5 @@ def chart(found: pd.DataFrame, title: str) -> alt.LayerChart | alt.FacetChart:
     return alt.layer(
         alt.Chart(roof).mark_line(color=GREY, strokeWidth=2).encode(x=x, y=y),
         marks.encode(x=x, y=y, tooltip=tooltip),
-        alt.Chart(found).mark_text(align="left", dx=9, color=GREY).encode(x=x, y=y, text="scenario:N"),
+        alt.Chart(found).mark_text(align="left", dx=9, color=ink()).encode(x=x, y=y, text="scenario:N"),
     ).properties(title=title, height=HEIGHT)

@@ -11,6 +11,23 @@ from leaderboard.board import Board
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 GREY = "#888888"
 PROBLEMS_SHOWN = 20
+# Streamlit writes a selected segment in the primary colour, which cannot be light enough for this on black and dark
+# enough for the white words of buttons: WCAG AA wants 4.5 to 1 of both
+STYLE = """<style>
+[data-testid="stBaseButton-segmented_controlActive"], [data-testid="stBaseButton-segmented_controlActive"] * {
+    color: inherit;
+}
+</style>"""
+
+
+def ink() -> str:
+    """Colour of words in a chart: no one grey has 4.5 to 1 on white and on black."""
+    return "#B5B5B5" if st.context.theme.type == "dark" else "#666666"
+
+
+def style() -> None:
+    """What the theme's settings cannot say; nothing of a record or an address is in it."""
+    st.html(STYLE)
 
 
 def problems(board: Board) -> None:
@@ -54,4 +71,4 @@ def nothing(board: Board) -> None:
         st.info(f"Only parts of tasks were scored ({text.count(board.limited, 'record')} with --limit). Next:")
     else:
         st.info("The folder of results holds no records yet. Score something first:")
-    st.code(text.NEXT_COMMAND, language="bash")
+    st.code(text.NEXT_COMMAND, language=None)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 
 from suite import indexing
 from suite.errors import HallmarkError, InfrastructureError, InputError
@@ -54,10 +53,8 @@ def serve(
         raise InputError(f"no folder {store.root}; score something first, or give --results DIR")
     if find_spec("streamlit") is None:
         raise InputError("the board needs an extra: pip install 'hallmark-bench[board]'")
-    spec = find_spec("leaderboard")
-    if spec is None or spec.origin is None:
+    if find_spec("leaderboard") is None:
         raise InfrastructureError("the package leaderboard is not installed; install hallmark-bench again")
-    app = Path(spec.origin).with_name("app.py")
     announce(f"http://{'localhost' if host == HERE else host}:{port}")
     options = {
         "server.port": port,
@@ -71,7 +68,7 @@ def serve(
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with _beside(lambda end: _index(store, tasks, end), lambda end: _first_visit(host, port, end)):
         code = _run(
-            [sys.executable, "-m", "streamlit", "run", str(app), *arguments],
+            [sys.executable, "-m", "leaderboard.server", *arguments],
             {**os.environ, RESULTS_VARIABLE: str(store.root.resolve())},
         )
     if code > 0:

@@ -87,9 +87,9 @@ def sync(store: Store, told: Told | None = None) -> pa.Table:
     import pyarrow as pa
 
     target = folder(store) / RECORDS
-    old = records(store)
     if kept_elsewhere(store):
-        return old
+        return records(store)
+    old = records(store)
     primaries = _primaries(store.root)
     here = dict(_files(store.root))
     names = ("path", "mtime_ns", "file_bytes", "task", "primary")

@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from leaderboard import address, data, filters, grid, matrix, table, text, theme
-from leaderboard.board import UNKNOWN, Board
+from leaderboard.board import Board
 from leaderboard.columns import COLUMNS, DEFAULT, NUMBERS
+from leaderboard.derivation import UNKNOWN
 
 NAME = "leaderboard"
 SORTS = (table.FAMILY, "submission", "task", "rank", *NUMBERS, "date")
@@ -53,7 +54,7 @@ def main() -> None:
 def _uncompared(board: Board, rows: pd.DataFrame) -> None:
     if not board.indexed and not data.indexing() and rows["parent"].notna().any():
         st.info(text.NOT_INDEXED)
-        st.code(f"{text.BOARD_COMMAND} {shlex.quote(board.root.absolute().name)}", language="bash")
+        st.code(f"{text.BOARD_COMMAND} {shlex.quote(board.root.absolute().name)}", language=None)
 
 
 def _results(board: Board, rows: pd.DataFrame, columns: list[str], by: str, ascending: bool) -> None:

@@ -55,7 +55,7 @@ def main() -> None:
     if st.get_option("server.maxUploadSize"):
         st.markdown(INTRODUCTION)
         with st.expander("What a manifest says"):
-            st.code(EXAMPLE, language="toml")
+            st.code(EXAMPLE, language=None)
         _form(queue)
         _answer()
     else:
@@ -153,7 +153,7 @@ def _queue() -> None:
     alive = queue.has_worker()
     if (waiting or running) and not alive:
         st.info("No worker is running, so nothing moves. Whoever keeps this board starts one in its folder:")
-        st.code(f"{WORKER_COMMAND} {shlex.quote(queue.results.absolute().name)}", language="bash")
+        st.code(f"{WORKER_COMMAND} {shlex.quote(queue.results.absolute().name)}", language=None)
     for entry in running:
         _running(queue, entry, alive)
     if waiting:

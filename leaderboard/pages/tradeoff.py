@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from leaderboard import charts, data, filters, points, table, text, theme
+from leaderboard import charts, data, filters, grid, points, table, text, theme
 from leaderboard.board import Board
 from leaderboard.columns import COLUMNS
 from leaderboard.points import Points
@@ -80,7 +80,7 @@ def _chart(drawn: Points, heading: str) -> None:
     data.say_unknown("model", data.parameters("selected"), known)
     first = [name for name in st.session_state[FIRST_SELECTED] if name in known]
     chart = charts.trade_off(drawn, heading, first)
-    event: Any = st.altair_chart(chart, width="stretch", on_select="rerun", key="trade-off")
+    event: Any = st.altair_chart(grid.headed(chart), width="stretch", on_select="rerun", key="trade-off")
     if len(drawn.frame) > points.MOST_DRAWN:
         st.caption(
             f"Drawn: the Pareto line and a sample, {points.MOST_DRAWN:,} of {len(drawn.frame):,} models; the line is "

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from board_records import compare, describe, family, measurement, put
 
-from leaderboard.board import Board, family_order, open_board
+from leaderboard.board import Board, open_board
+from leaderboard.derivation import family_order
 from leaderboard.table import ancestors, depths
 from suite import derived_index, index
 from suite.store import Store
