@@ -99,7 +99,7 @@ def check(submission: Submission, task_names: Collection[str], static: bool = Fa
 
 def _macs(mine: Files, counted: Report) -> Macs | str:
     try:
-        return macs(mine.manifest, mine.weights, mine.found, counted)
+        return macs(mine.manifest, mine.weights, mine.found, counted, mine.base)
     except Undefined as why:
         return str(why)
 
@@ -111,7 +111,7 @@ def _summary(work: Macs | str | None) -> dict[str, Any]:
     return found | {"macs_uncounted": list(work.uncounted)}
 
 
-RECORDED = ("onnx",)  # formats whose MACs every record keeps: counted in this process, in no time
+RECORDED = ("onnx", "tflite", "gguf")  # formats whose MACs every record keeps: counted in this process, in no time
 _COUNTED: dict[tuple[str, str], Readings] = {}  # one submission is scored on many tasks, and small
 
 
@@ -167,9 +167,9 @@ def _work(mine: Files, counted: Report) -> tuple[dict[str, list[float]], dict[st
 
 def files_of(submission: Submission, weights: Path, found: Description) -> Files:
     """A submission's files for `suite.claims`; their tensors are counted at most once."""
-    manifest = submission.manifest
-    counts = cache(partial(report, weights, manifest.format, manifest.inputs.ensemble, base_of(submission)))
-    return Files(submission.manifest, weights, found, counts)
+    manifest, base = submission.manifest, base_of(submission)
+    counts = cache(partial(report, weights, manifest.format, manifest.inputs.ensemble, base))
+    return Files(manifest, weights, found, counts, base)
 
 
 def described(parent: Submission | None) -> Files | None:

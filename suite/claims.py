@@ -37,12 +37,14 @@ class Files(NamedTuple):
         weights: file or folder.
         found: what the headers say.
         report: counts its tensors; called only for claims that need it.
+        base: transformers folder that an adapter changes.
     """
 
     manifest: Manifest
     weights: Path
     found: Description
     report: Callable[[], Report]
+    base: Path | None = None
 
 
 def contradictions(child: Files, parent: Files | None) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError
+from suite.formats import _expanded
 from suite.formats._errors import one_line
 from suite.formats.base import Description, Signature
 
@@ -203,14 +204,42 @@ class Graph:
             names.append(buffer.DataAsNumpy().tobytes() if buffer.DataLength() else b"")
         yield from (name.decode("latin-1") for name in names if name)
 
-    def weights_of(self, operators: Sequence[str]) -> Iterator[str]:
-        """Names of the tensors that operators of these names take as their second input."""
-        kinds = {getattr(_schema().BuiltinOperator, name) for name in operators}
+    def operators(self) -> Iterator[tuple[str, list[int], list[int]]]:
+        """Operators of the main graph in their order: name, and the numbers of the tensors that they take and make."""
+        names = {number: name for name, number in vars(_schema().BuiltinOperator).items() if isinstance(number, int)}
         for index in range(self.main.OperatorsLength()):
             operator = self.main.Operators(index)
             code = self.model.OperatorCodes(operator.OpcodeIndex())
-            if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) in kinds and operator.InputsLength() > 1:
-                yield (self.main.Tensors(operator.Inputs(1)).Name() or b"").decode(errors="replace")
+            ends = (
+                [int(n) for n in np.atleast_1d(part)] for part in (operator.InputsAsNumpy(), operator.OutputsAsNumpy())
+            )
+            yield (names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "?"), *ends)
+
+    def shape(self, number: int) -> tuple[int, ...]:
+        """Of a tensor of the main graph, as the file lays it out."""
+        tensor = self.main.Tensors(number)
+        return tuple(int(axis) for axis in np.atleast_1d(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else ()
+
+    def stored_name(self, number: int) -> str | None:
+        """The name of a tensor whose values lie in the file, or of the one that is expanded to it."""
+        made = {out: inputs[0] for kind, inputs, (out, *_) in self.operators() if kind == "DEQUANTIZE"}
+        tensor = self.main.Tensors(made.get(number, number))
+        buffer = self.model.Buffers(tensor.Buffer())
+        return (tensor.Name() or b"").decode(errors="replace") if buffer.DataLength() or buffer.Size() else None
+
+    def expanded(self) -> tuple[str, ...]:
+        """What a record says of weights that the graph itself makes floats of, once, before it computes with them."""
+        expanding = {self.stored_name(inputs[0]) for kind, inputs, _ in self.operators() if kind == "DEQUANTIZE"}
+        weights = [one for one in self.stored() if len(one.shape) > 1]
+        wide = [one for one in weights if one.name in expanding]
+        sizes = (sum(one.size for one in part) for part in (wide, weights))
+        return _expanded.note([one.dtype for one in wide], *sizes, "by the graph")
+
+    def weights_of(self, operators: Sequence[str]) -> Iterator[str]:
+        """Names of the tensors that operators of these names take as their second input."""
+        for kind, inputs, _ in self.operators():
+            if kind in operators and len(inputs) > 1:
+                yield (self.main.Tensors(inputs[1]).Name() or b"").decode(errors="replace")
 
     def _one(self, tensor: Any, buffer: Any, size: int) -> Stored:
         how = tensor.Quantization()

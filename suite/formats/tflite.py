@@ -56,7 +56,7 @@ class TFLite:
         if inputs.output == "logits" and graph.gives_probabilities():
             raise UnitError(f'{weights.name} ends in a softmax: set inputs.output = "probabilities"')
         runner = _Runner(weights, place.threads, given, made, inputs.output == "probabilities")
-        facts = Facts(graph.described().dtype, notes=_notes(given, made))
+        facts = Facts(graph.described().dtype, notes=(*_notes(given, made), *graph.expanded()))
         return _vision.network(kind, runner, inputs, facts, given.shape[0] if given.shape else None)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import HallmarkError, InputError, UnitError
-from suite.formats import _vision
+from suite.formats import _expanded, _vision
 from suite.formats._causal import unrolled
 from suite.formats._errors import one_line
 from suite.formats._pt2 import Archive
@@ -96,7 +96,7 @@ class TorchExport:
         fixed = signature.input_shape if signature else ()
         samples = archive.sample_bytes
         notes = (f"stored sample inputs of {samples} bytes were not read",) if samples > _LARGE_SAMPLES else ()
-        facts = Facts(observed_dtype(program.module), notes=notes)
+        facts = Facts(observed_dtype(program.module), notes=(*notes, *program.notes))
         if kind == "language":
             return unrolled(_logits_of(program, fixed), weights, inputs, facts, threads=place.threads)
 
@@ -118,12 +118,14 @@ class _Program:
         name: of the file.
         device: where it computes.
         masked: language: it takes an attention_mask beside the tokens.
+        notes: that its graph expands its weights.
     """
 
     module: Any
     name: str
     device: str
     masked: bool = False
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, archive: Archive, device: str, point: Point, fed: bool) -> _Program:
@@ -140,7 +142,7 @@ class _Program:
         guards = {"check_guards": False} if "check_guards" in inspect.signature(program.module).parameters else {}
         masked = fed and _MASK in program.graph_signature.user_inputs[1:2]
         module = _set(program.module(**guards), program, point, device, 1 + masked)
-        return cls(module, archive.path.name, device, masked)
+        return cls(module, archive.path.name, device, masked, _expanded.of_program(program))
 
     def __call__(self, *given: torch.Tensor) -> torch.Tensor:
         """The first output."""

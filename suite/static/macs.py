@@ -66,8 +66,15 @@ def input_shape(manifest: Manifest, found: Description) -> tuple[int, ...]:
     return (1, *shape)
 
 
-def macs(manifest: Manifest, weights: Path, found: Description, report: Report) -> Macs:
-    """Count a submission's forward pass at its stated input; torch formats are counted in a process of their own.
+def macs(manifest: Manifest, weights: Path, found: Description, report: Report, base: Path | None = None) -> Macs:
+    """Count a submission's forward pass at its stated input; torch and OpenVINO count in processes of their own.
+
+    Args:
+        manifest: of the submission.
+        weights: file or folder.
+        found: what the loader describes.
+        report: whose zeros are taken for the effective count.
+        base: transformers folder that an adapter changes.
 
     Raises:
         Undefined: the format has no graph to count, or its shapes cannot be told.
@@ -75,7 +82,7 @@ def macs(manifest: Manifest, weights: Path, found: Description, report: Report) 
     shape = input_shape(manifest, found)
     products, uncounted = list[Product](), set[str]()
     for member in manifest.inputs.ensemble or ("",):
-        own, left = _products(manifest, weights / member, shape)
+        own, left = _products(manifest, weights / member, shape, base)
         uncounted |= set(left)
         products += [
             Product(one.macs, one.weight and f"{member}/{one.weight}" if member else one.weight) for one in own
@@ -86,14 +93,32 @@ def macs(manifest: Manifest, weights: Path, found: Description, report: Report) 
     )
 
 
-def _products(manifest: Manifest, weights: Path, shape: tuple[int, ...]) -> tuple[list[Product], tuple[str, ...]]:
-    from suite.static import onnx_macs, torch_macs
+def of_file(format_name: str, weights: Path, shape: tuple[int, ...]) -> tuple[list[Product], tuple[str, ...]]:
+    """Products that are counted from a file in this process and in no time, and operators that are not counted.
 
-    if manifest.format == "onnx":
-        return onnx_macs.products(weights, shape)
+    Raises:
+        Undefined: another format, or its shapes cannot be told.
+    """
+    from suite.static import gguf_macs, onnx_macs, tflite_macs
+
+    counts = {"onnx": onnx_macs.products, "tflite": tflite_macs.products, "gguf": gguf_macs.products}
+    if format_name not in counts:
+        raise Undefined(f"format {format_name!r} has no graph that is counted here")
+    return counts[format_name](weights, shape)
+
+
+def _products(
+    manifest: Manifest, weights: Path, shape: tuple[int, ...], base: Path | None
+) -> tuple[list[Product], tuple[str, ...]]:
+    from suite.static import openvino_macs, peft_macs, torch_macs
+
     if manifest.format in torch_macs.FORMATS:
         return torch_macs.products(weights, manifest.format, manifest.kind, shape), ()
-    raise Undefined(f"format {manifest.format!r} has no graph that is counted here")
+    if manifest.format == "peft":
+        return peft_macs.products(weights, manifest.kind, shape, base), ()
+    if manifest.format == "openvino":
+        return openvino_macs.products(weights, shape)
+    return of_file(manifest.format, weights, shape)
 
 
 def density(report: Report) -> dict[str, float | None]:

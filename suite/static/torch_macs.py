@@ -2,24 +2,18 @@
 
 A transformers folder is counted on its configuration alone: the architecture without data (device ``meta``), in eager
 attention, unquantised, for counters miss the kernels of quantised modules. A ``.pt2`` is loaded from a cleaned copy.
-``python -m suite.static.torch_macs`` reads one order from standard input and prints one line of JSON.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from suite.errors import Undefined
+from suite.static import apart
 from suite.static.macs import Product
 
 FORMATS = ("transformers", "torch-export")
-_TIME_LIMIT_S = 300
 _CODES = ("weight", "weight_packed", "qweight", "_weight_qdata")
 _CLASSES = {
     "language": "AutoModelForCausalLM",
@@ -39,27 +33,12 @@ def products(weights: Path, format_name: str, kind: str, shape: tuple[int, ...])
     masked = format_name == "transformers" and kind == "language" and _masked.is_masked(weights)
     class_name = _masked.CLASS if masked else _CLASSES[kind]
     order = {"weights": str(weights.resolve()), "format": format_name, "class": class_name, "shape": shape}
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
-    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "suite.static.torch_macs"]
-    try:
-        done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, env=environment,
-                              timeout=_TIME_LIMIT_S, check=False)  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise Undefined(f"counting took more than {_TIME_LIMIT_S} s") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise Undefined(f"torch cannot count it: {lines[-1] if lines else 'the process died'}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    return [Product(macs, weight) for macs, weight in found]
+    return [Product(macs, weight) for macs, weight in apart.ask(__name__, order, "torch")]
 
 
-def main() -> None:
-    """Count one order."""
-    order = json.load(sys.stdin)
-    count = _of_folder if order["format"] == "transformers" else _of_archive
-    sys.stdout.write("\n" + json.dumps(count(order)) + "\n")
+def counted(order: dict[str, Any]) -> list[tuple[int, str | None]]:
+    """The products of one order, in this process."""
+    return (_of_folder if order["format"] == "transformers" else _of_archive)(order)
 
 
 def _of_folder(order: dict[str, Any]) -> list[tuple[int, str | None]]:
@@ -156,4 +135,4 @@ def _payloads(archive: Any) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    apart.answer(counted)

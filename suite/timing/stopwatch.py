@@ -159,14 +159,14 @@ class Watch:
         return {name: value for name, value in found.items() if value}
 
     def _graph_flops(self, scenario: Scenario, batch: int) -> float:
-        """Operations of a call of an ONNX graph, 2 a multiply-add; 0 where they cannot be told."""
-        if self.order["format"] != "onnx" or scenario.new or self.order["inputs"].get("ensemble"):
+        """Operations of a call by the file's graph, 2 a multiply-add; 0 where they cannot be told."""
+        if scenario.new or self.order["inputs"].get("ensemble"):
             return 0.0
-        from suite.static import onnx_macs
+        from suite.static import macs
 
         inner = (scenario.tokens,) if scenario.tokens else self._shape or ()
         try:
-            found, uncounted = onnx_macs.products(Path(self.order["weights"]), (1, *inner))
+            found, uncounted = macs.of_file(self.order["format"], Path(self.order["weights"]), (1, *inner))
         except (Undefined, HallmarkError):
             return 0.0
         return 0.0 if uncounted else 2.0 * batch * sum(product.macs for product in found)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from format_rows import ROWS, Model, Row
+from format_speed import Paced, Settings, share, timings
 
 from suite.child import Child
 from suite.files import total_bytes, unsafe_files
 from suite.formats import LOADERS
-from suite.timing.scenario import Scenario
+from suite.static.report import layers
 
-TIME_LIMIT_S = 1800.0
+TIME_LIMIT_S = 4 * 3600.0  # a process that others are compared with lives as long as its model's rows take
 _HIDE = """
 import importlib.util
 _find = importlib.util.find_spec
@@ -28,40 +30,50 @@ importlib.util.find_spec = lambda name, package=None: None if name == {name!r} e
 """
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How thoroughly a row is measured.
-
-    Attributes:
-        turns: how many, as a share of the model's own; 0: no timing.
-        seconds: of a burst.
-        items: stories or volumes, as a share of the model's own.
-    """
-
-    turns: float = 1.0
-    seconds: float = 0.05
-    items: float = 1.0
-
-
-QUICKLY = Settings(0.3, 0.02, 0.2)
-
-
 @dataclass
 class Measured:
-    """A row of the matrix; ratios, loss and changes as [value, low, high]."""
+    """A row of the matrix; speeds, loss and changes as [value, low, high].
+
+    Attributes:
+        name: of the row.
+        why_not: why there is none; None if there is.
+        bytes: of all files.
+        bits_per_weight: bytes of all tensors, by the parameters of the reference.
+        bits_compressed: the same of the matrices and kernels that are quantised alone; None where none is.
+        peak_bytes: resident memory above that before the load, after two forwards.
+        against_own: by scenario, speed against the float32 row of the same runtime; of that row, a second process.
+        against_torch: the same against float32 in PyTorch.
+        milliseconds: by scenario, the 50th, 90th and 99th percentile of a call.
+        contended: why the machine was too busy for these timings.
+        loss: mean over stories or volumes.
+        changed: share of tokens or voxels.
+        notes: for people.
+        seconds: that the row took.
+        load_1min: load average at its end.
+    """
 
     name: str
     why_not: str | None = None
     bytes: int | None = None
     bits_per_weight: float | None = None
+    bits_compressed: float | None = None
     peak_bytes: float | None = None
     against_own: dict[str, list[float]] = field(default_factory=dict)
     against_torch: dict[str, list[float]] = field(default_factory=dict)
+    milliseconds: dict[str, list[float]] = field(default_factory=dict)
+    contended: str | None = None
     loss: list[float] | None = None
     changed: list[float] | None = None
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     load_1min: float = 0.0
+
+
+def compressed_bits(weights: Path, format_name: str) -> float | None:
+    """Bits a weight of the matrices and kernels that are stored as codes or below 16 bits, of the headers."""
+    found = [one for one in layers(weights, format_name) if one.is_weight and one.compressed]
+    elements = sum(one.elements for one in found)
+    return 8 * sum(one.stored_bytes for one in found) / elements if elements else None
 
 
 def interval(values: Any, of: Any = np.median, seed: int = 0) -> list[float]:
@@ -70,19 +82,6 @@ def interval(values: Any, of: Any = np.median, seed: int = 0) -> list[float]:
     draws = np.random.default_rng(seed).integers(0, len(values), size=(2000, len(values)))
     spread = of(values[draws], axis=1)
     return [float(of(values)), *(float(end) for end in np.quantile(spread, (0.025, 0.975)))]
-
-
-def turns(children: list[Child], scenario: Scenario, count: int, seconds: float) -> Any:
-    """Median processor seconds of a call [turn, child]; one burst each to warm up."""
-    asked = [{**asdict(scenario), "what": "burst", "seconds": seconds}]
-    for child in children:
-        child.ask("timed", asked)
-    found = np.zeros((count, len(children)))
-    for turn in range(count):
-        for index in np.roll(np.arange(len(children)), turn):  # nobody is always first
-            (answer,) = children[index].ask("timed", asked)
-            found[turn, index] = float(np.median(answer["cpu_seconds"]))
-    return found
 
 
 @contextlib.contextmanager
@@ -109,7 +108,7 @@ class Bench:
     Attributes:
         model: whose rows.
         settings: how thoroughly.
-        root: where files are written.
+        root: existing folder where files are written, and found if they were before.
         stack: ends the processes.
     """
 
@@ -117,23 +116,27 @@ class Bench:
     settings: Settings
     root: Path
     stack: contextlib.ExitStack
-    _files: dict[str, Path] = field(default_factory=dict)
     _held: dict[str, Child] = field(default_factory=dict)
     _answers: list[Any] | None = None
 
     def file(self, name: str) -> Path:
-        """The weights of a row, written if they are not there yet."""
-        if name not in self._files:
+        """The weights of a row, written if they are not there yet; a list beside them says which are whole."""
+        listed = self.root / "made.json"
+        made: dict[str, str] = json.loads(listed.read_text()) if listed.exists() else {}
+        if name not in made:
             row = ROWS[name]
             source = self.file(row.source) if row.source else self.root
+            made = json.loads(listed.read_text()) if listed.exists() else {}
             out = self.root / name.replace("/", "-").replace(":", "-")
+            shutil.rmtree(out, ignore_errors=True)  # of a run that was ended
             try:
                 with quiet(self.root / "log"):
-                    self._files[name] = row.make(out, source)
+                    made[name] = str(row.make(out, source).relative_to(self.root))
             except BaseException:
                 shutil.rmtree(out, ignore_errors=True)
                 raise
-        return self._files[name]
+            listed.write_text(json.dumps(made))
+        return self.root / made[name]
 
     def start(self, row: Row) -> Child:
         """A process that holds a row's model."""
@@ -166,23 +169,29 @@ class Bench:
         parameters = LOADERS[reference.format].describe(self.file(reference.name)).parameters
         found.bytes = total_bytes(weights)
         found.bits_per_weight = 8 * loader.describe(weights).tensor_bytes / parameters
+        found.bits_compressed = compressed_bits(weights, row.format)
         with self.start(row) as child:
-            (memory,) = child.ask("timed", [{**asdict(self.model.scenarios[0]), "what": "memory", "seconds": 0.0}])
-            found.peak_bytes = float(memory["forward_peak"][0]) if "forward_peak" in memory else None
+            self._time(row, child, found)
             found.loss, found.changed = self._worse(child)
-            if self.settings.turns:
-                self._time(row, child, found)
-            found.notes = [note for note in child.facts.notes if "storage only" in note or "run by" in note]
+            told = [note for note in child.facts.notes if "storage only" in note or "run by" in note]
+        found.notes = [*told, *(note for note in found.notes if not (told and "storage only" in note))]
         found.seconds, found.load_1min = time.perf_counter() - began, os.getloadavg()[0]
         return found
 
     def _time(self, row: Row, child: Child, found: Measured) -> None:
-        count = max(3, round(self.settings.turns * self.model.turns))
-        others = list(dict.fromkeys([row.parent, self.model.reference]))
-        for scenario in self.model.scenarios:
-            times = turns([child, *map(self.held, others)], scenario, count, self.settings.seconds)
-            ratios = [interval(times[:, 1 + index] / times[:, 0]) for index in range(len(others))]
-            found.against_own[scenario.name], found.against_torch[scenario.name] = ratios[0], ratios[-1]
+        """Beside the float32 row of its runtime; that row beside the reference, too."""
+        others = dict.fromkeys([row.parent, *([self.model.reference] if row.parent == row.name else [])])
+        own, pace = Paced(child, share(self.settings)), share(self.settings)
+        for number, name in enumerate(others):
+            beside = Paced(self.held(name), pace)
+            one = timings(own, beside, self.model.kind, self.model.scenarios, self.settings.pairs)
+            if not number:  # the first reading of memory is that of a fresh process
+                found.peak_bytes, found.notes, found.milliseconds = one.peak_bytes, one.notes, one.milliseconds
+            found.contended = found.contended or one.contended
+            if name == row.parent:
+                found.against_own = one.speed
+            if name == self.model.reference:
+                found.against_torch = one.speed
 
     def _worse(self, child: Child) -> tuple[list[float], list[float]]:
         """What is lost against the reference, and how much changes."""

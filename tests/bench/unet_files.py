@@ -7,10 +7,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests/suite/formats"), str(REPOSITORY / "submissions")]
@@ -39,6 +41,8 @@ def _width() -> int:
 
 def _export(module: torch.nn.Module, out: Path) -> Path:
     """A ``.pt2`` of any batch."""
+    import torch
+
     file = out.with_suffix(".pt2")
     sizes = ({0: torch.export.Dim("batch", min=1, max=64)},)
     torch.export.save(torch.export.export(module, (torch.zeros(2, 1, 24, 32, 32),), dynamic_shapes=sizes), file)
@@ -52,6 +56,7 @@ def exported(out: Path, _: Path) -> Path:
 
 def exported_half(out: Path, _: Path) -> Path:
     """Weights and sums in bfloat16, float32 at both ends."""
+    import torch
 
     class Half(torch.nn.Module):
         def __init__(self) -> None:
@@ -76,6 +81,7 @@ def weight_only(out: Path, _: Path) -> Path:
 
 def pt2e(out: Path, _: Path) -> Path:
     """torchao's PT2E int8 with the x86 quantiser, calibrated on 8 volumes."""
+    import torch
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
@@ -94,6 +100,8 @@ def pt2e(out: Path, _: Path) -> Path:
 
 def scripted(out: Path, _: Path) -> Path:
     """TorchScript, which is code: expected to be refused."""
+    import torch
+
     file = out.with_suffix(".pt")
     whole = net()
     with warnings.catch_warnings():

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cached_samples import save_onnx_cached
 from format_samples import (
     CLASSES,
     SHAPE,
@@ -73,6 +74,14 @@ def made(tmp_path_factory: pytest.TempPathFactory, nets: dict[str, Net]) -> Path
                 save(folder, nets)
     (folder / "fake.json").write_text(json.dumps({"fake": "uniform", "vocabulary": 256, "context": 64}))
     return folder
+
+
+@pytest.fixture(scope="session")
+def cached(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny language model as an ONNX folder with inputs for cached keys and values."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return save_onnx_cached(made / "llama", tmp_path_factory.mktemp("cached") / "onnx")
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from cached_samples import HEADS, WIDTH, save_onnx_cached
-from format_samples import TEXTS, save_language
+from cached_samples import HEADS, WIDTH
+from format_samples import TEXTS
 
 from suite.errors import UnitError
 from suite.formats import LOADERS
@@ -22,17 +21,8 @@ LOADER = LOADERS["onnx"]
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cached") / "llama"
-    save_language(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cached(source: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return save_onnx_cached(source, source.parent / "cached")
+def source(made: Path) -> Path:
+    return made / "llama"
 
 
 def loaded(folder: Path, format: str = "onnx") -> Any:

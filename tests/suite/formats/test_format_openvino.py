@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import pytest
 
 pytest.importorskip("openvino", reason="needs the extra: pip install 'hallmark-bench[openvino]'")
 
-from cached_samples import save_onnx_cached
-from format_samples import CLASSES, SHAPE, TEXTS, Net, save_language, save_onnx
+from format_samples import CLASSES, SHAPE, TEXTS
 from openvino_samples import save_openvino, save_stateful
 
 from suite.errors import UnitError
@@ -27,14 +25,11 @@ IMAGE = Inputs(shape=SHAPE, classes=CLASSES)
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, made: Path, cached: Path) -> Path:
     folder = tmp_path_factory.mktemp("openvino")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        save_onnx(Net(False).eval(), folder / "net.onnx")
-        save_language(folder / "llama")
-        save_onnx_cached(folder / "llama", folder / "cached")
-    save_openvino(folder / "net.onnx", folder / "net")
+    for source, name in ((made / "llama", "llama"), (made / "openvino-classification", "net"), (cached, "cached")):
+        shutil.copytree(source, folder / name)
+    shutil.copy(made / "classification.onnx", folder / "net.onnx")
     save_openvino(folder / "net.onnx", folder / "half", half=True)
     return folder
 
