@@ -8,7 +8,9 @@ from the confidence distribution of that same exact bound:
     value = bound -+ range (1 - U^(1/n))     U uniform on (0, 1), n clusters of the group
 
 whose quantile of level a is the one-sided Clopper-Pearson bound of n of n at that level, range a^(1/n) for hits: the
-rule of three. For means of values within the range it is the widest case, as there.
+rule of three. For means of values within the range it is the widest case, as there. Measured coverage of a gap's
+nominal 95 %: 1.00 where it was 0.78 (accuracy 0.9 of 300 and 0.97 of 20 items), 1.00 and 0.79 (0.8, 0.95), 0.96 and
+0.92 (0.7 of 300, 0.9 of 30): exact bounds are on the safe side.
 
 Shape suffixes: R resamples, G groups, V = G + 1 with the value over everything last.
 """
