@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from suite import outcomes, rows
 from suite.errors import IncomparableError, Undefined
-from suite.intervals import bootstrap
 from suite.metrics.base import Columns, Metric
 from suite.outcomes import CLUSTER, ITEM
 from suite.paired import Difference, Estimate, paired_estimate, resampled
 from suite.record import Record
 from suite.stats import percentile_interval
 from suite.store import Store, Stored
+from suite.strata import Design, design
 from suite.together import together
 
 N_BYTES, N_TOKENS = "n_bytes", "n_tokens"
@@ -120,11 +120,10 @@ def on_same_items(a: Columns, b: Columns, metrics: Iterable[Metric], seed: int) 
     return {name: estimate.difference for name, estimate in found.items()}
 
 
-def _bootstrapped(value: float, values_R: NDArray[np.float64], cluster_N: NDArray[np.int64]) -> Estimate:
-    n_clusters = int(cluster_N.max()) + 1
-    one = percentile_interval(value, values_R, n_clusters, bootstrap(cluster_N), (None, None))
-    difference = Difference(value, one.low, one.high, one.method, len(cluster_N), n_clusters, one.reason)
-    return Estimate(difference, resampled(value, values_R, n_clusters) if one.low is not None else None)
+def _bootstrapped(value: float, values_R: NDArray[np.float64], drawn: Design) -> Estimate:
+    one = percentile_interval(value, values_R, drawn.size, drawn.method, (None, None))
+    difference = Difference(value, one.low, one.high, one.method, drawn.n_items, drawn.n_clusters, one.reason)
+    return Estimate(difference, resampled(value, values_R, drawn.size) if one.low is not None else None)
 
 
 def _of_other_tokens(metric: Metric, a: Columns, b: Columns, seed: int, same_items: bool) -> Estimate:
@@ -163,10 +162,11 @@ def _difference(metric: Metric, a: Columns, b: Columns, seed: int) -> Estimate:
 
 def _difference_of_rows(metric: Metric, a: Columns, b: Columns, clusters: NDArray[Any], seed: int) -> Estimate:
     """The difference of a metric that is no function of sums: both sides share the rows of every resample."""
-    value, n, n_clusters = metric.of_columns(b) - metric.of_columns(a), len(clusters), len(np.unique(clusters))
+    value, drawn = metric.of_columns(b) - metric.of_columns(a), design(metric, b, clusters)
+    n, n_clusters = drawn.n_items, drawn.n_clusters
     if metric.no_interval is not None:
         return Estimate(Difference(value, None, None, "none", n, n_clusters, metric.no_interval))
     if n_clusters < 2:  # noqa: PLR2004
-        return Estimate(Difference(value, None, None, bootstrap(clusters), n, n_clusters, "one cluster: no interval"))
+        return Estimate(Difference(value, None, None, drawn.method, n, n_clusters, "one cluster: no interval"))
     before_R, after_R = (rows.resampled(metric, columns, clusters, seed) for columns in (a, b))
-    return _bootstrapped(value, after_R - before_R, clusters)
+    return _bootstrapped(value, after_R - before_R, drawn)

@@ -140,12 +140,12 @@ class Resampled:
     Attributes:
         value: the observed difference; bounds never exclude it.
         values_R: of the resamples, all finite.
-        n_clusters: clusters that were resampled.
+        n_clusters: clusters that were resampled, or as how many strata count (`suite.strata`).
     """
 
     value: float
     values_R: FloatArray
-    n_clusters: int
+    n_clusters: float
 
     def p_above(self, at: float) -> float:
         """The level whose lower bound is `at`; the share of resamples at or below, counted one too many, never 0."""

@@ -137,7 +137,7 @@ def paired_estimate(
     return Estimate(difference, evidence if found.low is not None else None)
 
 
-def resampled(value: float, values_R: FloatArray, n_clusters: int) -> Resampled:
+def resampled(value: float, values_R: FloatArray, n_clusters: float) -> Resampled:
     """The evidence of a bootstrap, without the resamples that have no value."""
     return Resampled(value, values_R[np.isfinite(values_R)], n_clusters)
 

@@ -5,8 +5,7 @@ number and the seed. So every additive metric of a record puts in its sums per c
 once and multiplied with all of them. A spread over groups puts in sums per cluster and group, sorted by group, so that
 what it costs does not grow with the number of groups; all spreads over the same groups share the values by group.
 
-The draws are those of `stats.resampled_sums` and of `stats.interval_rows`: the numbers agree with theirs but for the
-rounding of sums.
+The draws are those of `stats.resampled_sums`: the numbers agree with its but for the rounding of sums.
 
 Shape suffixes: N items, C clusters, M pairs of a cluster and a group, S groups, V = S + 1 with the value over
 everything last, K terms, R resamples, B resamples of one block.
@@ -15,7 +14,7 @@ everything last, K terms, R resamples, B resamples of one block.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from suite import rows
 from suite.draws import Counts, Draws
 from suite.stats import N_RESAMPLES, Finish, FloatArray, IntArray, cluster_sums, finished
 
@@ -267,17 +265,3 @@ def _is_wide(group: Sequence[Sums]) -> bool:
 def _alike(a: Sums, b: Sums) -> bool:
     pairs = ((a.cluster_M, b.cluster_M), (a.ends_S, b.ends_S))
     return all((x is None) == (y is None) and (x is None or np.array_equal(x, y)) for x, y in pairs)  # type: ignore[arg-type]
-
-
-def resample_rows(
-    fn: Callable[[IntArray], FloatArray], cluster_N: IntArray, seed: int, n_resamples: int = 1000
-) -> FloatArray:
-    """Values [R, V] of something that is no function of sums, from the rows of each resample of clusters.
-
-    Args:
-        fn: row indices, in any order -> values [V], NaN where undefined; called `n_resamples` times.
-        cluster_N: number of each item's cluster, in the order of their labels.
-        seed: of the draws, which are those of `stats.interval_rows`.
-        n_resamples: resamples R.
-    """
-    return np.stack([fn(rows_N) for rows_N in rows.rows(cluster_N, seed, n_resamples)])

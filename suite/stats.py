@@ -7,7 +7,8 @@ An additive metric is given by sufficient statistics per item and a function of 
     proportion, one item per cluster   Wilson score interval                                      ``wilson``
     proportion, real clusters          Wilson at the effective sample size (Korn & Graubard)      ``wilson-cluster``
     any other additive metric          bootstrap of clusters, 10,000 times, expanded percentile   ``bootstrap``, or
-    a function of rows (AUROC)         the same, 1,000 times                                      ``bootstrap-cluster``
+    a function of rows (AURC)          the same, 1,000 times                                      ``bootstrap-cluster``
+    of ranked classes (AUROC)          the same, each class drawn from itself (suite.strata)   ``bootstrap-stratified``
     both quantiles at a finite bound   Clopper-Pearson at n of n, n = clusters of all items, or   ``exact-bound``
                                        of the smallest group where it is a spread over groups
     nothing honest to say              null and a reason
@@ -135,10 +136,9 @@ def interval_rows(
     if n_clusters < 2:  # noqa: PLR2004
         return Interval(None, None, method, "one cluster: no interval" if n_rows else "no items")
     rows_of_G = np.split(np.argsort(cluster_N, kind="stable"), np.cumsum(size_G)[:-1])
-    rng, values_R = np.random.default_rng(seed), np.empty(n_resamples)
-    for r in range(n_resamples):
-        picks_G = rng.integers(0, n_clusters, n_clusters)
-        values_R[r] = _value_of(fn, np.concatenate([rows_of_G[g] for g in picks_G]))
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(0, n_clusters, n_clusters) for _ in range(n_resamples))
+    values_R = np.array([_value_of(fn, np.concatenate([rows_of_G[g] for g in picks_G])) for picks_G in draws])
     return percentile_interval(_value_of(fn, np.arange(n_rows)), values_R, n_clusters, method, bounds)
 
 
@@ -206,14 +206,14 @@ def resampled_sums(sums_GK: FloatArray, seed: int) -> FloatArray:
 
 
 def percentile_interval(
-    value: float, values_R: FloatArray, n_clusters: int, method: str, bounds: Bounds, fewest: int | None = None
+    value: float, values_R: FloatArray, n_clusters: float, method: str, bounds: Bounds, fewest: int | None = None
 ) -> Interval:
     """The expanded percentile interval of bootstrap values, widened to hold `value` and clipped to `bounds`.
 
     Quantiles a' and 1 - a' with a' = Phi(-sqrt(G / (G - 1)) t_{G-1, 0.975}), which undoes the narrowness of the plain
-    percentile interval in small samples. Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap".
-    Resamples without a finite value are left out while they are at most 5 %. What does not vary at a bound is as sure
-    as `fewest` clusters make it, those of the smallest group of a spread; by default all.
+    percentile interval in small samples (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"). Resamples
+    without a finite value are left out while they are at most 5 %. What does not vary at a bound is as sure as `fewest`
+    clusters make it, those of the smallest group of a spread; by default all. Of strata, G is `suite.strata.effective`.
     """
     from scipy.special import ndtr
 
@@ -274,16 +274,16 @@ def _wilson_interval(sums_GK: FloatArray, method: str) -> Interval:
     return Interval(*_holding(p, (centre - half) / scale, (centre + half) / scale, (0.0, 1.0)), method)
 
 
-def _without_variation(value: float, n_clusters: int, method: str, bounds: Bounds, fewest: int) -> Interval:
+def _without_variation(value: float, n_clusters: float, method: str, bounds: Bounds, fewest: float) -> Interval:
     """Clopper-Pearson at n of n, scaled to the metric's range, when `value` sits at one of two finite bounds."""
-    least, most = bounds
-    if least is not None and most is not None:
+    if (least := bounds[0]) is not None and (most := bounds[1]) is not None:
         reach = (most - least) * (1 - ((1 - LEVEL) / 2) ** (1 / fewest))
         if _same(value, most):
             return Interval(most - reach, float(most), "exact-bound")
         if _same(value, least):
             return Interval(float(least), least + reach, "exact-bound")
-    return Interval(None, None, method, f"no variation among {n_clusters} clusters")
+    among = f"{n_clusters} clusters" if n_clusters == int(n_clusters) else "the resamples"
+    return Interval(None, None, method, f"no variation among {among}")
 
 
 def _holding(value: float, low: float, high: float, bounds: Bounds) -> tuple[float, float]:

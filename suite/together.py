@@ -13,10 +13,11 @@ from suite.intervals import Intervals, numbered, pooled
 from suite.metrics.base import Columns, Metric
 from suite.metrics.codes import with_numbers
 from suite.outcomes import CLUSTER
+from suite.strata import Design, design
 
 ChangeT = TypeVar("ChangeT")
 Alone = Callable[[Metric, Columns, Columns, int], ChangeT]
-Made = Callable[[float, NDArray[np.float64], NDArray[np.int64]], ChangeT]
+Made = Callable[[float, NDArray[np.float64], Design], ChangeT]
 
 
 def together(
@@ -31,7 +32,7 @@ def together(
         seed: of the resampling.
         alone: metric, both outcomes and seed -> the change, where nothing is to be shared: proportions, metrics of
             rows, metrics without a value, and sides that are the same.
-        made: change, its bootstrap values [R], and each row's cluster number [N] -> the change.
+        made: change, its bootstrap values [R], and what they draw -> the change.
     """
     cluster_N = numbered(b)  # numbers are compared faster than text, in the same order
     a, b = (with_numbers({**side, CLUSTER: cluster_N}) for side in (a, b))
@@ -48,10 +49,10 @@ def _draft(
     if not pooled(metric) or not _resampled(metric, *mine):
         found = alone(metric, a, b, intervals.seed)
         return lambda: found
-    cluster_N, shared = numbered(mine[1]), metric.resampled_as or metric
+    drawn, shared = design(metric, mine[1], numbered(mine[1])), metric.resampled_as or metric
     sides = [shared.rows(columns) for columns in (a, b)] if metric.resampled_as else list(mine)
     values = intervals.ask(shared, sides, numbered(sides[1]))
-    return lambda: made(*values(), cluster_N)
+    return lambda: made(*values(), drawn)
 
 
 def _resampled(metric: Metric, a: Columns, b: Columns) -> bool:

@@ -10,8 +10,8 @@
                   of one class against the rest, the mean over classes
     early         logAUC in both ranges, EF 1 %, BEDROC: for screens with many negatives, ``ranking = true``
     novelty       AUROC, AUPRC, FPR at 95 % TPR of 1 - confidence, where a task has items of none of the classes
-    groups        accuracy, NLL and ECE, for two classes selection rate, TPR and FPR too, by every group column that the
-                  data have and those intersections that the task names; parity of decisions
+    groups        accuracy, NLL and ECE, for two classes selection rate, TPR, FPR and AUROC too, by every group column
+                  that the data have and those intersections that the task names; parity of decisions
 
 Metrics of top labels read ``confidence`` and ``correct`` instead of all probabilities: the same numbers, from outcomes
 that stay small, and in a hundredth of the time where there are a hundred classes.
@@ -91,6 +91,7 @@ def framed(what: Measured) -> Framed:
     binary = what.binary if len(what.classes) == 2 else None  # noqa: PLR2004
     if binary is not None:
         found += [decisions.selection_rate(binary), decisions.tpr(binary), decisions.fpr(binary)]
+        found.append(ranking.ranking(binary)[0])
     if what.novelty:
         found, binary = [_of_known(metric) for metric in found], None
     return Framed(metrics=tuple(found), attributes=what.groups, decisions=binary)

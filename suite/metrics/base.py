@@ -71,6 +71,8 @@ class Metric:
         least: items below which there is no value, because it would say nothing of a group.
         width: number of terms K; 0 of a spread over groups.
         blocks: of a spread over groups, what it is made of: the same values as by `terms` or `whole`, to be shared.
+        strata: the class of each row, [N], of which resamples keep the number (`suite.strata`): of what ranks one class
+            against another; ``None``: rows are drawn alike.
         resampled_as: of a group's value, a spread that picks it: its resamples, of all items, make the interval.
         reference: paper or library with the same convention.
     """
@@ -93,6 +95,7 @@ class Metric:
     least: int = 1
     width: int = 2
     blocks: Blocks | None = None
+    strata: Callable[[Columns], NDArray[Any]] | None = None
     resampled_as: Metric | None = None
     reference: str = ""
 

@@ -71,16 +71,26 @@ class Thresholds:
         self.order_N = np.argsort(-score_N, kind="stable")
         falling_N = score_N[self.order_N]
         ends_N = np.append(falling_N[1:] != falling_N[:-1], True)[: len(score_N)]
-        self._last_T = np.flatnonzero(ends_N)
+        self._last_T = None if ends_N.all() else np.flatnonzero(ends_N)
 
-    def above(self, *counts: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """For each of the counts [N] its sum over the items at each threshold or above, [T].
+    def in_order(self, weight_N: NDArray[Any]) -> NDArray[Any]:
+        """Weights of items as `above` wants them."""
+        return weight_N[self.order_N]
 
-        Thresholds at which the first one does not grow are left out.
+    def above(self, counts_N: Counts, weight_N: NDArray[Any]) -> tuple[Counts, NDArray[Any]]:
+        """The items at each threshold or above, and the sum of their weights, [T]; item i counts ``counts_N[i]`` times.
+
+        Thresholds that no item reaches first are left out. Weights are `in_order`.
         """
-        first, *others = (np.cumsum(counts_N[self.order_N])[self._last_T] for counts_N in counts)
-        there = np.flatnonzero(np.diff(first, prepend=0))
-        return (first[there], *(other[there] for other in others))
+        mine_N = counts_N[self.order_N]
+        items_T, weights_T = np.cumsum(mine_N), np.cumsum(mine_N * weight_N)
+        if self._last_T is not None:
+            items_T, weights_T = items_T[self._last_T], weights_T[self._last_T]
+        new_T = np.empty(len(items_T), dtype=bool)
+        new_T[:1] = items_T[:1] > 0
+        np.not_equal(items_T[1:], items_T[:-1], out=new_T[1:])
+        there = np.flatnonzero(new_T)
+        return items_T[there], weights_T[there]
 
 
 @dataclass(frozen=True)

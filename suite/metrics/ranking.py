@@ -32,20 +32,24 @@ def curve(truth_N: Bools, score_N: Floats) -> tuple[Floats, Floats]:
 
     As scikit-learn's roc_curve without dropped points.
     """
-    return counted_curve(Thresholds(score_N), truth_N, np.ones(len(score_N), dtype=np.int64))
+    thresholds = Thresholds(score_N)
+    return counted_curve(thresholds, thresholds.in_order(truth_N), np.ones(len(score_N), dtype=np.int64))
 
 
 def counted_curve(thresholds: Thresholds, truth_N: Bools, counts_N: Counts) -> tuple[Floats, Floats]:
-    """`curve` where each item counts so often."""
-    all_T, positives_T = thresholds.above(counts_N, counts_N * truth_N)
-    found = np.concatenate([[0], positives_T]), np.concatenate([[0], all_T - positives_T])
-    return found[0].astype(np.float64), found[1].astype(np.float64)
+    """`curve` where each item counts so often; truths are in the thresholds' order."""
+    all_T, found_T = thresholds.above(counts_N, truth_N)
+    positives_T, negatives_T = np.zeros((2, len(all_T) + 1))
+    positives_T[1:] = found_T
+    np.subtract(all_T, found_T, out=negatives_T[1:])
+    return positives_T, negatives_T
 
 
 @of_steps(curve)
 def auroc(positives_T: Floats, negatives_T: Floats) -> float:
     """The probability that a positive scores above a negative, ties half: the area under the curve by trapezoids."""
-    return float(np.trapezoid(positives_T, negatives_T) / (positives_T[-1] * negatives_T[-1]))
+    twice = (negatives_T[1:] - negatives_T[:-1]) @ (positives_T[1:] + positives_T[:-1])  # of counts: exact
+    return float(twice / (2 * positives_T[-1] * negatives_T[-1]))
 
 
 @of_steps(curve)
@@ -87,15 +91,17 @@ def ranked(
         unit="",
         higher_is_better=True,
         bounds=bounds,
+        strata=binary.truth,
         reference=reference,
     )
 
 
 def _of_counts(function: OfSteps, truth_N: Bools, score_N: Floats) -> OfCounts:
     thresholds = Thresholds(score_N)
+    falling_N = thresholds.in_order(truth_N)
 
     def value(counts_N: Counts) -> float:
-        positives_T, negatives_T = counted_curve(thresholds, truth_N, counts_N)
+        positives_T, negatives_T = counted_curve(thresholds, falling_N, counts_N)
         return function.function(positives_T, negatives_T) if positives_T[-1] and negatives_T[-1] else float("nan")
 
     return value
@@ -145,6 +151,7 @@ MACRO = tuple(
         metric,
         name=f"{metric.name}_macro",
         whole=_macro(function),
+        strata=lambda columns: np.asarray(columns["label"]),
         reference=f"mean over the classes that occur of {what} of one against the rest; scikit-learn's macro average",
     )
     for metric, function, what in ((_AUROC, auroc, "AUROC"), (_AUPRC, auprc, "average precision"))

@@ -99,10 +99,11 @@ def equal_mass_gap(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> float:
 
 def _equal_mass_by_counts(columns: Columns) -> OfCounts:
     confidence_N, correct_N = _top(columns)
-    rising, residual_N = Thresholds(-confidence_N), correct_N - confidence_N
+    rising = Thresholds(-confidence_N)
+    residual_N = rising.in_order(correct_N - confidence_N)
 
     def value(counts_N: Counts) -> float:
-        ends_V, upto_V = rising.above(counts_N, counts_N * residual_N)
+        ends_V, upto_V = rising.above(counts_N, residual_N)
         upto_B = np.append(upto_V[_cuts(ends_V)], upto_V[-1])
         return float(np.abs(np.diff(upto_B, prepend=0)).sum() / ends_V[-1])
 

@@ -35,8 +35,8 @@ _top = top_label()
 
 def accepted(confidence_N: Floats, correct_N: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Accepted items and the wrong ones among them, [T] each, from the highest threshold to the lowest."""
-    n_T, wrong_T = Thresholds(confidence_N).above(np.ones(len(confidence_N), dtype=np.int64), _wrong(correct_N))
-    return n_T, wrong_T
+    thresholds = Thresholds(confidence_N)
+    return thresholds.above(np.ones(len(confidence_N), dtype=np.int64), thresholds.in_order(_wrong(correct_N)))
 
 
 def _wrong(correct_N: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -87,8 +87,9 @@ def coverage_at(n_T: Counts, wrong_T: Counts, target: float = TARGET) -> float:
 def _of_top(function: OfSteps) -> ByCounts:
     def prepared(columns: Columns) -> OfCounts:
         confidence_N, correct_N = _top(columns)
-        thresholds, wrong_N = Thresholds(confidence_N), _wrong(correct_N)
-        return lambda counts_N: function.function(*thresholds.above(counts_N, counts_N * wrong_N))
+        thresholds = Thresholds(confidence_N)
+        wrong_N = thresholds.in_order(_wrong(correct_N))
+        return lambda counts_N: function.function(*thresholds.above(counts_N, wrong_N))
 
     return ByCounts(lambda columns: function(*_top(columns)), prepared)
 

@@ -33,14 +33,6 @@ def test_sums_by_group_are_those_of_dense_terms_on_the_same_draws() -> None:
         assert by_group.real[g] == pytest.approx(inside[:, 0].sum() / inside[:, 1].sum())
 
 
-def test_rows_are_those_of_interval_rows() -> None:
-    values, cluster_N = np.random.default_rng(1).random(40), np.repeat(np.arange(10), 4)
-    found = resample.resample_rows(lambda rows: np.array([np.median(values[rows])]), cluster_N, seed=2)
-    interval = stats.interval_rows(lambda rows: float(np.median(values[rows])), 40, cluster_N, seed=2)
-    again = stats.percentile_interval(float(np.median(values)), found[:, 0], 10, "bootstrap-cluster", (None, None))
-    assert (again.low, again.high) == (interval.low, interval.high)
-
-
 @pytest.mark.parametrize("per_cluster", [1, 3])
 @pytest.mark.parametrize("grouped", [True, False])
 def test_terms_of_bins_are_summed_as_dense_ones(grouped: bool, per_cluster: int) -> None:

@@ -127,8 +127,8 @@ def test_intervals_hold_the_value_and_the_order_of_rows_changes_nothing(metric: 
     c = people()
     order = np.random.default_rng(4).permutation(len(c["label"]))
     again = {name: values[order] for name, values in c.items()}
-    for m in fairness.by_group(metric, "sex", ["f", "m"]):
-        (found,) = measure.scores([m], c, seed=0)
+    metrics = fairness.by_group(metric, "sex", ["f", "m"])
+    for m, found in zip(metrics, measure.scores(metrics, c, seed=0), strict=True):
         assert found.value == pytest.approx(m(again), rel=1e-12)
         if m.no_interval is None:
             assert found.low is not None
@@ -411,8 +411,10 @@ def test_the_change_of_every_group_value_and_of_the_gap_is_paired(metric: Metric
     parent = people(600)
     noise = np.where(parent[SEX] == "m", np.random.default_rng(6).normal(size=600) * 2, 0)[:, None] * [1, -1]
     child = {**parent, **labelled(softmax(np.log(parent["probs"]) + noise), parent["label"])}
-    for m in fairness.by_group(metric, "sex", ["f", "m"]):
-        change = compare._difference(m, parent, child, seed=0).difference
+    metrics = fairness.by_group(metric, "sex", ["f", "m"])
+    changes = compare.on_same_items(parent, child, metrics, seed=0)
+    for m in metrics:
+        change = changes[m.name]
         assert change.value == pytest.approx(m(child) - m(parent), abs=1e-12)
         if m.name.endswith("[sex=f]"):
             assert change.value == 0
