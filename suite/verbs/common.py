@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from suite import submission as submissions
 from suite.disk import disk_errors
+from suite.manifest import FILE_NAME
 from suite.store import TASKS, Store, Stored
 from suite.task import AnyTask
 
@@ -32,6 +34,16 @@ Results = click.option(
     show_default=True,
     help="Folder of records.",
 )
+
+
+def recorded_name(given: str) -> str:
+    """The name in records of what a user gave: a submission's folder or file, or a name.
+
+    A folder of that name without a manifest, such as the model's that was evaluated elsewhere, is not meant.
+    """
+    path = Path(given)
+    only_a_name = path.name == given and path.is_dir() and not (path / FILE_NAME).exists()
+    return given if only_a_name or not path.exists() else submissions.find(given).name
 
 
 @dataclass(frozen=True)

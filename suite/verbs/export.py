@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 
-from suite import submission as submissions
 from suite.errors import InputError
 from suite.record import Record
 from suite.store import Store
-from suite.verbs.common import AsJson, Report, Results, records_json, warn, write
+from suite.verbs.common import AsJson, Report, Results, recorded_name, records_json, warn, write
 
 FORMATS = ("csv", "parquet", "every-eval-ever", "model-index")
 
@@ -38,7 +37,7 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option
 
     With --json the records themselves are printed, and the file is written if there is --out.
     """
-    names = [submissions.find(one).name if Path(one).exists() else one for one in submission]
+    names = [recorded_name(one) for one in submission]
     stored = list(Store(results).scan(on_problem=warn))
     found = [s.record for s in stored]
     for what, asked, there in (

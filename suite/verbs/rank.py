@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from suite import submission as submissions
 from suite.errors import InputError
 from suite.selection import named, suite_of
 from suite.store import Store
 from suite.task import AnyTask
-from suite.verbs.common import AsJson, Known, Results
+from suite.verbs.common import AsJson, Known, Results, recorded_name
 
 if TYPE_CHECKING:
     from suite.standing import Standing
@@ -58,7 +57,7 @@ def standings_of(
 
     tasks = known.tasks_of(store)
     wanted = [named(name, tasks) for name in task or suite_of(suite_name, known.suites)]
-    names = [submissions.find(one).name if Path(one).exists() else one for one in given]
+    names = [recorded_name(one) for one in given]
     by_kind: dict[str, list[AnyTask]] = {}
     for one in wanted:
         if task or any(not names or s.record.manifest.name in names for s in store.scan(task=one.name)):

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from suite import submission as submissions
 from suite.errors import InputError, unknown
 from suite.selection import named, suite_of
 from suite.store import Store
-from suite.verbs.common import AsJson, Known, Results, records_json, warn
+from suite.verbs.common import AsJson, Known, Results, recorded_name, records_json, warn
 
 
 @click.command(epilog="Example: hallmark show my-model -t cifar10-100")
@@ -39,7 +38,7 @@ def show(  # noqa: PLR0913, PLR0917 - the options
         lines = family.lines(store, {name: named(name, tasks) for name in task} or tasks, on_problem=warn)
         click.echo(records_json([line.stored for line in lines]) if as_json else family.tables(lines, text.columns()))
         return
-    name = submissions.find(submission).name if Path(submission).exists() else submission
+    name = recorded_name(submission)
     names = sorted({s.record.task for s in store.scan(name, on_problem=warn)})
     if not names:
         raise InputError(f"no record of {name!r} under {results}; run it first: hallmark run {submission}")

@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 
-from suite import submission as submissions
 from suite.errors import InputError
 from suite.selection import named
 from suite.store import Store
-from suite.verbs.common import AsJson, Known, Results
+from suite.verbs.common import AsJson, Known, Results, recorded_name
 
 _HEADER = ("slice", "share", "value", "rest", "gap, interval", "found by ", "worst items ")
 
@@ -33,7 +32,7 @@ def slices(known: Known, /, submission: str, task: str, results: Path, as_json: 
     from suite.slices import chosen_metric, search, shown
 
     chosen = named(task, known.tasks_of(Store(results)))
-    name = submissions.find(submission).name if Path(submission).exists() else submission
+    name = recorded_name(submission)
     stored = Store(results).latest(name, task)
     if stored is None:
         raise InputError(

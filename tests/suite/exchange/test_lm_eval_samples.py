@@ -185,10 +185,14 @@ def test_a_run_with_limit_decides_nothing(hallmark: Hallmark, tmp_path: Path) ->
 
 def test_a_models_folder_of_the_same_name_is_not_in_the_way(hallmark: Hallmark, tmp_path: Path) -> None:
     """As one has it after `lm_eval --model_args pretrained=./stories260k`: the folder holds no records."""
+    (tmp_path / "runs").mkdir()
     written = tmp_path / NAMES[0]
     written.mkdir()
     (written / "config.json").write_text("{}")
     one_line(hallmark("compare", *NAMES), 2, "holds neither a submission.toml nor records")
     hallmark("import", RUNS)
     assert hallmark("compare", *NAMES).code == 0
+    assert "lm-eval:story_endings" in hallmark("show", NAMES[0]).out
+    assert "lm-eval:story_endings" in hallmark("export", NAMES[0]).out
+    one_line(hallmark("show", "runs"), 2, "no record of 'runs' under results")
     one_line(hallmark("compare", f"{NAMES[0]}/", f"{tmp_path}/{NAMES[0]}"), 2, "holds neither")
