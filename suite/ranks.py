@@ -35,6 +35,7 @@ MIN_TIED = 2
 _BLOCK_DRAWS = 1 << 23  # counts at once: 32 MB
 _COLUMNS = 128  # resamples, and _ROWS of them, at once: what stays in the cache
 _ROWS = 64
+_RESAMPLED = 125  # resamples that a thread sums at once
 _INDEX_BITS = 24  # models that a sort can tell apart: 16 million
 
 
@@ -103,18 +104,18 @@ def sample(
     resampled_RM = np.empty((RESAMPLES, n_models), dtype=np.float32)
     done = 0
     for counts_BG in draws(n_clusters, seed):
-        drawn_KBM = [counts_BG @ sums_MG.T for sums_MG in sums_KMG]
         mine_BM = resampled_RM[done : done + len(counts_BG)]
-        by_slabs(partial(_finish, finish, sign, drawn_KBM, mine_BM), len(counts_BG), _ROWS)
+        by_slabs(partial(_resample, counts_BG, sums_KMG, finish, mine_BM), len(counts_BG), _RESAMPLED)
         done += len(counts_BG)
+    resampled_RM *= np.float32(sign)
     return Sample(sign * finished(finish, values_MK), resampled_RM)
 
 
-def _finish(finish: Finish, sign: float, drawn_KBM: Sequence[Singles], out_BM: Singles, rows: slice) -> None:
-    sums_BMK = np.empty((*out_BM[rows].shape, len(drawn_KBM)))
-    for term, drawn_BM in enumerate(drawn_KBM):
-        sums_BMK[:, :, term] = drawn_BM[rows]
-    np.multiply(finished(finish, sums_BMK), sign, out=out_BM[rows], casting="same_kind")
+def _resample(counts_BG: Singles, sums_KMG: Sequence[Singles], finish: Finish, out_BM: Singles, rows: slice) -> None:
+    sums_BMK = np.empty((*out_BM[rows].shape, len(sums_KMG)))
+    for term, sums_MG in enumerate(sums_KMG):
+        sums_BMK[:, :, term] = counts_BG[rows] @ sums_MG.T
+    out_BM[rows] = finished(finish, sums_BMK)
 
 
 def draws(n_clusters: int, seed: int) -> Iterator[Singles]:
@@ -159,10 +160,9 @@ def ranking(samples: Sequence[Sample]) -> Ranking:
         ValueError: no tasks, or tasks with different numbers of models, or a score that is not finite.
     """
     _check(samples)
-    total_RM = np.zeros_like(samples[0].resampled_RM)
+    total_RM = _total_ranks([one.resampled_RM for one in samples])
     total_M = np.zeros(len(samples[0].values_M))
     for one in samples:
-        total_RM += average_ranks(one.resampled_RM)
         total_M += average_ranks(one.values_M[None].astype(np.float64))[0]
     mean_RM, mean_M = total_RM / np.float32(len(samples)), total_M / len(samples)
     score_M: Floats = -mean_M
@@ -194,13 +194,19 @@ def average_ranks(scores_RM: NDArray[np.floating]) -> Singles:
     >>> average_ranks(np.array([[0.3, 0.9, 0.3, 0.1]]))
     array([[2.5, 1. , 2.5, 4. ]], dtype=float32)
     """
-    ranks_RM = np.empty(np.shape(scores_RM), dtype=np.float32)
+    return _total_ranks([scores_RM])
 
-    def rank(rows: slice) -> None:
-        ranks_RM[rows] = _ranks_of(np.ascontiguousarray(scores_RM[rows], dtype=np.float32))
 
-    by_slabs(rank, len(ranks_RM), _ROWS)
-    return ranks_RM
+def _total_ranks(scores_TRM: Sequence[NDArray[np.floating]]) -> Singles:
+    """Sum of the tasks' ranks."""
+    total_RM = np.zeros(scores_TRM[0].shape, dtype=np.float32)
+
+    def add(rows: slice) -> None:
+        for scores_RM in scores_TRM:
+            total_RM[rows] += _ranks_of(np.ascontiguousarray(scores_RM[rows], dtype=np.float32))
+
+    by_slabs(add, len(total_RM), _ROWS)
+    return total_RM
 
 
 def _ranks_of(scores_RM: Singles) -> Singles:
