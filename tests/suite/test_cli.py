@@ -98,6 +98,11 @@ def test_a_change_of_anything_that_decides_is_not_answered_from_the_store(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     base = {"fake": "oracle", "confidence": 0.6}
     keys = set()
+
+    def key(folder: Path, *options: str) -> str:
+        ran = hallmark("run", folder, "-t", "digits", "--limit", "20", "--json", *options)
+        return str(ran.json["records"][0]["unit_key"])
+
     for fields in (
         {},
         {"inputs": {"normalisation": {"mean": [0.5], "std": [0.5]}}},
@@ -105,10 +110,10 @@ def test_a_change_of_anything_that_decides_is_not_answered_from_the_store(
         {"operating_point": {"bits": 4}},
     ):
         folder = fake(f"m{len(keys)}", base, **fields)
-        keys.add(hallmark("run", folder, "-t", "digits", "--json").json["records"][0]["unit_key"])
+        keys.add(key(folder))
     folder = fake("other", {**base, "confidence": 0.61})
-    keys.add(hallmark("run", folder, "-t", "digits", "--json").json["records"][0]["unit_key"])
-    keys.add(hallmark("run", folder, "-t", "digits", "--threads", "1", "--json").json["records"][0]["unit_key"])
+    keys.add(key(folder))
+    keys.add(key(folder, "--threads", "1"))
     assert len(keys) == 6
 
 
