@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY, Ran
+from support import REPOSITORY, Ran, one_line
 
 from suite.cli import VERBS
 
@@ -24,6 +24,12 @@ def test_every_verb_has_help_with_an_example_and_json(hallmark: Hallmark, verb: 
     assert ran.code == 0
     assert f"Example: hallmark {verb}" in ran.out
     assert "--json" in ran.out
+
+
+def test_every_module_of_a_verb_is_reached_and_a_misspelt_verb_is_told_the_nearest(hallmark: Hallmark) -> None:
+    modules = {path.stem for path in (REPOSITORY / "suite" / "verbs").glob("*.py")}
+    assert {where.partition(":")[0] for where in VERBS.values()} == modules - {"__init__", "common"}
+    one_line(hallmark("lst"), 2, "No such command 'lst'", "Did you mean 'list'?")
 
 
 @pytest.mark.parametrize("what", ["tasks", "suites", "submissions", "formats", "probes", "metrics"])
