@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY, Ran
+from support import REPOSITORY, Ran, one_line
 
 from suite.cli import VERBS
 
@@ -24,6 +24,12 @@ def test_every_verb_has_help_with_an_example_and_json(hallmark: Hallmark, verb: 
     assert ran.code == 0
     assert f"Example: hallmark {verb}" in ran.out
     assert "--json" in ran.out
+
+
+def test_every_module_of_a_verb_is_reached_and_a_misspelt_verb_is_told_the_nearest(hallmark: Hallmark) -> None:
+    modules = {path.stem for path in (REPOSITORY / "suite" / "verbs").glob("*.py")}
+    assert {where.partition(":")[0] for where in VERBS.values()} == modules - {"__init__", "common"}
+    one_line(hallmark("lst"), 2, "No such command 'lst'", "Did you mean 'list'?")
 
 
 @pytest.mark.parametrize("what", ["tasks", "suites", "submissions", "formats", "probes", "metrics"])
@@ -98,6 +104,11 @@ def test_a_change_of_anything_that_decides_is_not_answered_from_the_store(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     base = {"fake": "oracle", "confidence": 0.6}
     keys = set()
+
+    def key(folder: Path, *options: str) -> str:
+        ran = hallmark("run", folder, "-t", "digits", "--limit", "20", "--json", *options)
+        return str(ran.json["records"][0]["unit_key"])
+
     for fields in (
         {},
         {"inputs": {"normalisation": {"mean": [0.5], "std": [0.5]}}},
@@ -105,10 +116,10 @@ def test_a_change_of_anything_that_decides_is_not_answered_from_the_store(
         {"operating_point": {"bits": 4}},
     ):
         folder = fake(f"m{len(keys)}", base, **fields)
-        keys.add(hallmark("run", folder, "-t", "digits", "--json").json["records"][0]["unit_key"])
+        keys.add(key(folder))
     folder = fake("other", {**base, "confidence": 0.61})
-    keys.add(hallmark("run", folder, "-t", "digits", "--json").json["records"][0]["unit_key"])
-    keys.add(hallmark("run", folder, "-t", "digits", "--threads", "1", "--json").json["records"][0]["unit_key"])
+    keys.add(key(folder))
+    keys.add(key(folder, "--threads", "1"))
     assert len(keys) == 6
 
 

@@ -140,7 +140,11 @@ def test_text_that_is_not_here_says_where_it_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: Callable[..., Path], hallmark: Callable[..., Ran]
 ) -> None:
     monkeypatch.setenv("HALLMARK_DATA", str(tmp_path / "nowhere"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for read in (
+        "huggingface_hub.constants",
+        "datasets.config",
+    ):  # $HF_HUB_OFFLINE is read once, when they are imported
+        monkeypatch.setattr(f"{read}.HF_HUB_OFFLINE", True)
     corpora._c4.cache_clear()
     folder = fake("lm", {"fake": "uniform", "context": 64}, kind="language")
     one_line(hallmark("run", folder, "-t", "c4-new"), 2, "text_c4", "allenai/c4")

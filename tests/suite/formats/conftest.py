@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cached_samples import save_onnx_cached
+from filelock import FileLock
 from format_samples import (
     CLASSES,
     SHAPE,
@@ -58,8 +60,20 @@ def nets() -> dict[str, Net]:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory, nets: dict[str, Net]) -> Path:
-    """A folder with one tiny model per format and kind."""
-    folder = tmp_path_factory.mktemp("models")
+    """A folder with one tiny model per format and kind: made by the first process of this run that asks, then read."""
+    alone = os.environ.get("PYTEST_XDIST_WORKER") is None
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if alone else base.parent) / "models-of-every-format"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "fake.json").exists():  # the last that is written
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder, nets)
+    return folder
+
+
+def make(folder: Path, nets: dict[str, Net]) -> None:
+    """Save the models."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, net in nets.items():
@@ -73,7 +87,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, nets: dict[str, Net]) -> Path
             if importlib.util.find_spec(extra) is not None:
                 save(folder, nets)
     (folder / "fake.json").write_text(json.dumps({"fake": "uniform", "vocabulary": 256, "context": 64}))
-    return folder
 
 
 @pytest.fixture(scope="session")

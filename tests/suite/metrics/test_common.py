@@ -255,6 +255,7 @@ def test_row_order_changes_nothing(metric: Metric) -> None:
 
 
 @each
+@pytest.mark.usefixtures("fewer_resamples")
 def test_values_stay_within_the_bounds_and_so_do_intervals(metric: Metric) -> None:
     low, high = (-math.inf if metric.bounds[0] is None else metric.bounds[0],
                  math.inf if metric.bounds[1] is None else metric.bounds[1])  # fmt: skip
