@@ -134,7 +134,7 @@ def _marks(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
     )
     formats = sorted(frame["format"].unique())
     columns = ["submission", "family", "format", "x", "y", "interval", "x_text", "y_text", "place"]
-    crowd, faint = (110, 1.0) if len(frame) <= CROWDED else (25, 0.5)
+    crowd, faint = (110, 1.0) if len(frame) <= CROWDED else (25, 0.7)
     size = alt.condition("datum.place == 'on the Pareto line'", alt.value(110), alt.value(crowd))
     base: alt.Chart = alt.Chart(frame[columns]).mark_point(filled=True).add_params(click)
     return base.encode(

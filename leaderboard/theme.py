@@ -14,7 +14,7 @@ PROBLEMS_SHOWN = 20
 # Streamlit writes a selected segment in the primary colour, which cannot be light enough for this on black and dark
 # enough for the white words of buttons: WCAG AA wants 4.5 to 1 of both
 STYLE = """<style>
-[data-testid="stBaseButton-segmented_controlActive"], [data-testid="stBaseButton-segmented_controlActive"] * {
+[data-testid="stButtonGroup"] [data-variant="segmented_control"][data-selected]:not([data-disabled]) {
     color: inherit;
 }
 </style>"""
