@@ -21,7 +21,7 @@ LOG_FROM = 5
 SELECTION = "model"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
 # names beside points, pixels: the plot between the outermost points, a character, a line, places to try
-PLOT, CHARACTER, LINE, OFFSETS = (560, 260), 6, 12, (-9, 11, -22, 24)
+PLOT, CHARACTER, LINE, OFFSETS = (280, 260), 6, 12, (-9, 11, -22, 24)
 TO_THE_RIGHT = 0.6
 
 
@@ -134,7 +134,7 @@ def _marks(drawn: Points, frame: pd.DataFrame, x: alt.X, y: alt.Y, selected: Seq
     )
     formats = sorted(frame["format"].unique())
     columns = ["submission", "family", "format", "x", "y", "interval", "x_text", "y_text", "place"]
-    crowd, faint = (110, 1.0) if len(frame) <= CROWDED else (25, 0.5)
+    crowd, faint = (110, 1.0) if len(frame) <= CROWDED else (25, 0.7)
     size = alt.condition("datum.place == 'on the Pareto line'", alt.value(110), alt.value(crowd))
     base: alt.Chart = alt.Chart(frame[columns]).mark_point(filled=True).add_params(click)
     return base.encode(
@@ -189,7 +189,7 @@ def name_offsets(names: Sequence[str], places: Sequence[float], values: Sequence
     """Where each name stands beside its point, so that names rarely overlap and none leaves the plot.
 
     The side (1: to the right, -1: to the left, for points on the right), and how far below its point (pixels, negative
-    is above). Greedy, from left to right; reckons with a plot of `PLOT` pixels, the browser's may be wider.
+    is above). Greedy, from left to right; reckons with a plot of `PLOT` pixels, a narrow screen's; most are wider.
 
     Args:
         names: to write.

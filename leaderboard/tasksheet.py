@@ -70,9 +70,14 @@ def _better(higher: object) -> str | None:
 def sets(rows: pd.DataFrame) -> pd.DataFrame:
     """What is on the board, a row a version, protocol and data: records of different rows are never compared."""
     named = rows[[*SET, "submission", "date"]].astype("str")
-    found = named.groupby(SET, sort=False).agg(models=("submission", "nunique"), newest=("date", "max")).reset_index()
+    found = (
+        named.groupby(SET, sort=False, dropna=False)
+        .agg(models=("submission", "nunique"), newest=("date", "max"))
+        .reset_index()
+    )
     heads = {"task_version": "version", "data_sha256": "sha256 of the data"}
-    return found.sort_values(["models", "newest"], ascending=False).rename(columns=heads).reset_index(drop=True)
+    found = found.sort_values(["models", "newest"], ascending=False).rename(columns=heads).reset_index(drop=True)
+    return found.where(found != "")  # imported records state no digest
 
 
 def largest(rows: pd.DataFrame) -> pd.DataFrame:

@@ -12,11 +12,12 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 GREY = "#888888"
 PROBLEMS_SHOWN = 20
 # Streamlit writes a selected segment in the primary colour, which cannot be light enough for this on black and dark
-# enough for the white words of buttons: WCAG AA wants 4.5 to 1 of both
+# enough for the white words of buttons: WCAG AA wants 4.5 to 1 of both. A long formula is cut on a narrow screen
 STYLE = """<style>
-[data-testid="stBaseButton-segmented_controlActive"], [data-testid="stBaseButton-segmented_controlActive"] * {
+[data-testid="stButtonGroup"] [data-variant="segmented_control"][data-selected]:not([data-disabled]) {
     color: inherit;
 }
+.katex-display { overflow-x: auto; overflow-y: hidden; }
 </style>"""
 
 

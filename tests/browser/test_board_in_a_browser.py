@@ -8,15 +8,18 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from contrast import faint
 from served import Served, start
 from support import REPOSITORY, write_submission
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
+
+    Scheme = Literal["light", "dark"]
 
 PARENT, INT2, INT8, PRUNED = (
     *("embedded-digits", "embedded-digits-int2", "embedded-digits-int8", "embedded-digits-pruned"),
@@ -211,3 +214,24 @@ def test_a_good_submission_is_queued_scored_and_on_the_board(served: Served, pag
     wait_for_names(page, ["sent-in-a-browser"])
     (record,) = (served.folder / "results" / "sent-in-a-browser" / "digits").glob("*.json")
     assert json.loads(record.read_text())["manifest"]["name"] == "sent-in-a-browser"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("where", "chosen"), [("", ["classification", "Results"]), ("submit", ["Folder"])])
+def test_all_words_stand_out(served: Served, page: Page, scheme: Scheme, where: str, chosen: list[str]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(served.url(where, **({} if where else {"kind": chosen[0]})))
+    for name in chosen:
+        expect(page.get_by_role("radio", name=name, checked=True)).to_be_visible()
+    last = page.get_by_role("heading", name="Queue") if where else page.get_by_text("In family order")
+    expect(last).to_be_visible()
+    seen, found = faint(page)
+    assert seen > 20
+    assert not found
+
+
+def test_what_is_faint_is_seen(page: Page) -> None:
+    page.set_content(
+        "<p style='color:#777'>4.48</p><p style='color:#767676'>4.54</p><h1 style='color:#949494'>3.03</h1>"
+    )
+    assert faint(page) == (3, ["4.48: 4.48"])

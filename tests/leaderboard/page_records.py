@@ -10,6 +10,7 @@ import numpy as np
 from board_records import TEMPLATE, describe
 from streamlit.testing.v1 import AppTest
 
+from leaderboard import theme
 from suite import measure, outcomes, record
 from suite.metrics import classification
 from suite.metrics.base import Metric
@@ -102,3 +103,4 @@ def nothing_as_html(page: AppTest) -> None:
     for element in [*page.markdown, *page.caption, *page.title, *page.subheader, *page.info, *page.warning]:
         assert "alert" not in element.value
     assert all(not element.proto.allow_html for element in [*page.markdown, *page.caption])
+    assert {element.proto.body for element in page.get("html")} <= {theme.STYLE}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_board_rows import opened
 
 from leaderboard import points
-from leaderboard.charts import trade_off
+from leaderboard.charts import name_offsets, trade_off
 from leaderboard.points import Points, non_dominated, thinned
 from leaderboard.points import describe as in_words
 from leaderboard.theme import GREY
@@ -68,6 +68,13 @@ def test_the_chart_and_its_words(tmp_path: Path) -> None:
     assert "accuracy ↑ higher is better" in words
     assert "x2" in words  # lines from child to parent
     assert any(param["name"] == "model" for param in spec["params"])
+
+
+def test_no_name_leaves_the_plot() -> None:
+    names = ["first-of-the-family", "second-of-the-family", "last-of-the-family"]
+    offsets = name_offsets(names, [0.0, 0.95, 1.0], [0.5, 0.52, 0.52])
+    assert [side for side, _ in offsets] == [1, -1, -1]
+    assert offsets[1] != offsets[2]  # one would lie upon the other
 
 
 def test_any_two_columns_and_their_directions(tmp_path: Path) -> None:

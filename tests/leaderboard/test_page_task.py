@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,10 @@ from page_records import charts_of, nothing_as_html, pair, said, turn
 from scipy.stats import linregress, norm
 from streamlit.testing.v1 import AppTest
 
-from leaderboard import distribution
+from leaderboard import distribution, tasksheet, theme
+from leaderboard.board import open_board
+from suite import index
+from suite.store import Store
 
 Open = Callable[..., AppTest]
 
@@ -91,7 +95,10 @@ def test_majority_against_minority_with_the_line(open_app: Open, tmp_path: Path)
     expected = 0.9 - norm.cdf(line.intercept + line.slope * norm.ppf(0.95))
     assert points.loc["c", "above the line"] == pytest.approx(expected)
     assert math.isnan(points.loc["perfect", "above the line"])
-    assert len(charts_of(page)) == 2
+    specs = [json.loads(spec) for spec in charts_of(page)]
+    assert [spec["title"] for spec in specs] == ["", ""]  # it stands above, where it is not cut
+    assert {spec["config"]["axis"]["labelColor"] for spec in specs} == {theme.ink()}
+    assert "Models by accuracy" in {element.value for element in page.text}
 
 
 def test_groups_can_be_chosen_in_the_link_and_too_few_models_are_said(open_app: Open, tmp_path: Path) -> None:
@@ -113,6 +120,14 @@ def test_tasks_without_groups_say_so(open_app: Open, tmp_path: Path) -> None:
         turn(open_app(), "task", task="digits")
     )
     pair(tmp_path)
+
+
+def test_a_digest_that_no_record_states_is_missing(tmp_path: Path) -> None:
+    put(tmp_path, "a", data_sha256="")
+    index.sync(Store(tmp_path))
+    found = tasksheet.sets(open_board(tmp_path).rows)
+    assert found["sha256 of the data"].isna().all()
+    assert list(found["models"]) == [1]
 
 
 def test_bins_hold_every_model_once() -> None:
