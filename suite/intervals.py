@@ -89,9 +89,9 @@ class Intervals:
         self._settle_if_full()
 
         def interval() -> stats.Interval:
-            if metric.blocks is None:
-                return _percentiles(*side.values(), drawn, metric.bounds, drawn.fewest)
-            return _percentiles(*side.values(self.seed), drawn, metric.bounds, side.fewest())
+            if isinstance(side, _Spread) and metric.blocks is not None:
+                return _percentiles(*side.values(self.seed), drawn, metric.bounds, side.fewest())
+            return _percentiles(*side.values(), drawn, metric.bounds, drawn.fewest)
 
         return interval
 

@@ -10,6 +10,10 @@ model. A resample that draws items alike also varies that, and may hold no posit
 else `Metric.strata` names classes for keep the number of each class, and by groups that of each class in each group, as
 pROC does by default (Robin et al. 2011). Clusters cannot be kept whole and classes fixed: there clusters win.
 
+Measured coverage of the nominal 95 % (``tests/bench/auroc.py`` measures it): of 20 positives among 180 negatives 0.95
+at an AUROC of 0.7, 0.93 at 0.8, 0.91 at 0.95; of 100 and 100 0.95; of 10 positives 0.94, 0.91 and 0.83: too short where
+few positives rank high.
+
 A class of one item would be the same in every resample, as if it were sure. Then its group (or everything, where there
 are no groups) is drawn as it is: where it is one of two classes there is no interval, because a third of the resamples
 lack it.

@@ -28,6 +28,7 @@ from suite.ahead import ahead
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric, not_additive
 from suite.metrics.codes import Attributes
+from suite.metrics.counted import ByCounts
 from suite.metrics.groups import gap
 from suite.metrics.spread import gap_of, value_of
 from suite.outcomes import CLUSTER
@@ -36,8 +37,7 @@ from suite.stats import cluster_sums, finished
 PERMUTATIONS = 1000
 PERMUTATIONS_OF_ROWS = 200  # of a metric that is no function of sums, where each costs G evaluations
 SEED = 0
-QUANTILE = 0.95
-MAX_UNDEFINED = 0.05
+QUANTILE, MAX_UNDEFINED = 0.95, 0.05
 NO_ESTIMATE = "a statement about chance, not an estimate"
 _WIDE = 8  # terms from which it is worth a look at which of them are 0
 _BATCH, _WORKERS = 2**21, 2  # labels that are dealt at a time by another thread; threads that sum them
@@ -233,12 +233,13 @@ def _gaps_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> Floats:
         order = np.argsort(unit_N, kind="stable")
         columns, unit_N = {name: values[order] for name, values in columns.items()}, unit_N[order]
     dealt = (code_U[deal_U][unit_N] for deal_U in _deals(block_U, PERMUTATIONS_OF_ROWS))
-    return np.array([_gap_of_rows(metric, columns, labels_N) for labels_N in dealt])
-
-
-def _gap_of_rows(metric: Metric, columns: Columns, code_N: Ints) -> float:
-    values_G = np.array([value_of(metric, columns, code_N == g) for g in np.unique(code_N)])
-    return float(gap_of(values_G, np.ones(len(values_G), dtype=bool)))
+    groups = np.unique(code_N)
+    if isinstance(metric.whole, ByCounts) and metric.whole.parted is not None:
+        parted = metric.whole.parted(columns)
+        values_PG = np.array([parted(np.searchsorted(groups, labels_N), len(groups)) for labels_N in dealt])
+    else:
+        values_PG = np.array([[value_of(metric, columns, labels_N == g) for g in groups] for labels_N in dealt])
+    return gap_of(values_PG, np.ones(values_PG.shape, dtype=bool))
 
 
 def _dealt(code_U: Ints, block_U: Ints) -> Iterator[Ints]:

@@ -21,6 +21,7 @@ from suite.metrics.base import Columns, Whole
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 OfCounts = Callable[[Counts], float]
+OfParts = Callable[[Counts, int], Floats]
 Steps = Callable[..., tuple[Any, Any]]
 
 
@@ -32,10 +33,13 @@ class ByCounts:
         whole: columns -> value.
         prepared: columns -> what gives the value when row i counts ``counts_N[i]`` times, the same as `whole` of rows
             that are repeated so often (but for rounding), NaN where that has none.
+        parted: columns -> what gives the values of all P parts of the rows, [P], from the part 0..P-1 of each row [N]
+            and P, NaN where there is none: for many ways to deal out the same rows; ``None``: no quicker than `whole`.
     """
 
     whole: Whole
     prepared: Callable[[Columns], OfCounts]
+    parted: Callable[[Columns], OfParts] | None = None
 
     def __call__(self, columns: Columns) -> float:
         """The value where every row counts once."""
@@ -43,7 +47,12 @@ class ByCounts:
 
     def through(self, columns_of: Callable[[Columns], Columns]) -> ByCounts:
         """The same of other columns, which `columns_of` makes row by row."""
-        return ByCounts(lambda c: self.whole(columns_of(c)), lambda c: self.prepared(columns_of(c)))
+        parted = self.parted
+        return ByCounts(
+            lambda c: self.whole(columns_of(c)),
+            lambda c: self.prepared(columns_of(c)),
+            parted and (lambda c: parted(columns_of(c))),
+        )
 
 
 def through(whole: Whole, columns_of: Callable[[Columns], Columns]) -> Whole:

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Metric
 from suite.metrics.binary import DEFAULT, Binary, of_class
-from suite.metrics.counted import ByCounts, Counts, OfCounts, OfSteps, Thresholds, by_repeating, of_steps
+from suite.metrics.counted import ByCounts, Counts, OfCounts, OfParts, OfSteps, Thresholds, by_repeating, of_steps
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+_MOST_SHORT = 2**15
 _MOST_SORTED = 1 << 24  # probabilities whose order by class is kept for a bootstrap: 128 MB
 
 
@@ -87,7 +88,11 @@ def ranked(
     return Metric(
         name=name,
         needs=binary.needs,
-        whole=ByCounts(whole, lambda columns: _of_counts(function, binary.truth(columns), binary.score(columns))),
+        whole=ByCounts(
+            whole,
+            lambda columns: _of_counts(function, binary.truth(columns), binary.score(columns)),
+            lambda columns: _of_parts(function, binary.truth(columns), binary.score(columns)),
+        ),
         unit="",
         higher_is_better=True,
         bounds=bounds,
@@ -105,6 +110,33 @@ def _of_counts(function: OfSteps, truth_N: Bools, score_N: Floats) -> OfCounts:
         return function.function(positives_T, negatives_T) if positives_T[-1] and negatives_T[-1] else float("nan")
 
     return value
+
+
+def _of_parts(function: OfSteps, truth_N: Bools, score_N: Floats) -> OfParts:
+    """Rows are sorted by score once; small whole numbers (parts) are sorted much faster than scores."""
+    order_N = np.argsort(-score_N, kind="stable")
+    truth_N, falling_N = truth_N[order_N], score_N[order_N]
+    threshold_N = np.cumsum(np.append(True, falling_N[1:] != falling_N[:-1]))
+
+    def values(part_N: Counts, n_parts: int) -> Floats:
+        mine_N = part_N[order_N].astype(np.int16 if n_parts < _MOST_SHORT else np.int64)
+        rows_N = np.argsort(mine_N, kind="stable")
+        ends = np.cumsum(np.bincount(mine_N, minlength=n_parts))[:-1]
+        parts = zip(np.split(truth_N[rows_N], ends), np.split(threshold_N[rows_N], ends), strict=True)
+        return np.array([_of_sorted(function, *part) for part in parts])
+
+    return values
+
+
+def _of_sorted(function: OfSteps, truth_N: Bools, threshold_N: Counts) -> float:
+    last_T = np.flatnonzero(np.append(threshold_N[1:] != threshold_N[:-1], True)[: len(truth_N)])
+    positives_T, negatives_T = np.zeros((2, len(last_T) + 1))
+    positives_T[1:] = np.cumsum(truth_N)[last_T]
+    negatives_T[1:] = last_T + 1 - positives_T[1:]
+    try:
+        return function.function(positives_T, negatives_T) if positives_T[-1] and negatives_T[-1] else float("nan")
+    except Undefined:
+        return float("nan")
 
 
 def ranking(binary: Binary = DEFAULT) -> tuple[Metric, ...]:

@@ -15,7 +15,7 @@ Shape suffixes: N items, K terms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from suite.errors import Undefined
 from suite.metrics.base import Columns, Finish, Metric, Prepare, Whole, ratio
+from suite.metrics.counted import ByCounts, Counts, OfCounts
 from suite.outcomes import GROUP_PREFIX
 
 Floats = NDArray[np.float64]
@@ -54,6 +55,7 @@ def relative_drop(metric: Metric, attribute: str, reference: str, variant: str) 
         proportion=False,
         width=2 * metric.width,
         blocks=None,
+        strata=_in_variants(metric, column),
         reference=f"share of the value at {attribute}={reference} that {attribute}={variant} loses",
     )
     if metric.whole is not None:
@@ -195,14 +197,45 @@ def _drop_of_sums(finish: Finish, width: int, sign: float) -> Finish:
     return finished
 
 
+def _in_variants(metric: Metric, column: str) -> Callable[[Columns], NDArray[np.int64]] | None:
+    """Strata that are told apart by variant too."""
+    if (strata := metric.strata) is None:
+        return None
+
+    def both(columns: Columns) -> NDArray[np.int64]:
+        (_, class_N), (_, variant_N) = (np.unique(v, return_inverse=True) for v in (strata(columns), columns[column]))
+        return np.asarray(class_N * (variant_N.max(initial=0) + 1) + variant_N, dtype=np.int64)
+
+    return both
+
+
 def _drop_of_rows(metric: Metric, column: str, variants: tuple[str, str], sign: float) -> Whole:
-    def whole(columns: Columns) -> float:
-        before, after = (metric.of_rows(columns, np.flatnonzero(columns[column] == v)) for v in variants)
+    def drop(before: float, after: float) -> float:
         if before == 0:
             raise Undefined(f"the value at {variants[0]} is 0")
         return sign * (before - after) / before
 
-    return whole
+    def whole(columns: Columns) -> float:
+        before, after = (metric.of_rows(columns, np.flatnonzero(columns[column] == v)) for v in variants)
+        return drop(before, after)
+
+    if not isinstance(metric.whole, ByCounts):
+        return whole
+    of_one = metric.whole.prepared
+
+    def prepared(columns: Columns) -> OfCounts:
+        rows = [np.flatnonzero(columns[column] == v) for v in variants]
+        values = [of_one({name: columns[name][at] for name in metric.needs}) for at in rows]
+
+        def value(counts_N: Counts) -> float:
+            mine = [counts_N[at] for at in rows]
+            if not all(one.any() for one in mine):
+                raise Undefined(f"no item of {variants[0]} or of {variants[1]}")
+            return drop(*(of(one) for of, one in zip(values, mine, strict=True)))
+
+        return value
+
+    return ByCounts(whole, prepared)
 
 
 def failure_rate(score: str, below: float) -> Metric:

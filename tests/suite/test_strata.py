@@ -92,20 +92,6 @@ def test_two_positives_in_a_group_have_an_interval_there_and_in_the_gap() -> Non
         assert [m.method for m in found] == [method] * 4
 
 
-def covered(positives: int, negatives: int, true: float, times: int) -> float:
-    """Share of intervals that hold the AUROC of two normal scores."""
-    shift, hits = float(norm.ppf(true)) * np.sqrt(2), 0
-    for seed in range(times):
-        (found,) = measure.scores([AUROC], screen(positives, negatives, seed, shift), seed=seed)
-        hits += found.low <= true <= found.high  # type: ignore[operator]
-    return hits / times
-
-
-def test_intervals_cover_with_few_positives() -> None:
-    """200 items, 10 % positives: 95 % nominal; of 60 data sets 53 at least, which 95 % miss once in 100 times."""
-    assert covered(20, 180, 0.8, 60) >= 53 / 60
-
-
 # ---- pairs of models -------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from suite.metrics import (
     classification,
     codes,
     decisions,
+    enrichment,
     fairness,
     groups,
     ranking,
@@ -25,6 +26,7 @@ from suite.metrics import (
     selective,
 )
 from suite.metrics.base import Columns, Metric, not_additive
+from suite.metrics.counted import ByCounts
 
 SEX, AGE = "group.sex", "group.age"
 AUROC = ranking.ranking()[0]
@@ -334,6 +336,21 @@ def test_gaps_of_permutations_are_those_of_the_metric_on_the_dealt_groups(metric
     for gap, labels in zip(found[:40], deals.labels(codes_N2[:, 0], np.zeros(400, dtype=np.int64)), strict=False):
         values = [metric({name: values[labels == g] for name, values in c.items()}) for g in (0, 1)]
         assert gap == pytest.approx(abs(values[0] - values[1]), abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", (AUROC, ranking.ranking()[1], enrichment.early()[-1]), ids=lambda m: m.name)
+@pytest.mark.parametrize("per_cluster", (1, 4))
+def test_gaps_of_ranks_sorted_once_are_those_of_each_group_alone(metric: Metric, per_cluster: int) -> None:
+    """Tied scores, clusters of one group and of several, a group of nine that lacks a class now and then."""
+    c = {**people(120), "cluster": np.arange(120) // per_cluster}
+    c["probs"] = c["probs"].round(1)
+    codes_N2 = np.stack([np.where(np.arange(120) < 9, 2, c["cluster"] % 4 // 2), np.full(120, 3)], axis=1)
+    codes_N2[40:43, 0] = [0, 1, -1]
+    assert isinstance(metric.whole, ByCounts)
+    plain = replace(metric, whole=metric.whole.whole)
+    found, expected = (chance.permuted(m, c, codes_N2, 0.0, chance.Deals()).gaps_P for m in (metric, plain))
+    assert len(found) >= 190
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_permutations_that_threads_share_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:

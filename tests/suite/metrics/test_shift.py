@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from metric_samples import multiclass
 
 from suite import measure
 from suite.errors import Undefined
-from suite.metrics import calibration, classification, decisions, probit, reliability, shift
-from suite.metrics.base import Columns
+from suite.metrics import calibration, classification, decisions, probit, ranking, reliability, shift
+from suite.metrics.base import Columns, Metric
 
 VARIANTS: Columns = {
     "correct": np.array([1, 1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1]),
@@ -51,6 +52,21 @@ def test_agrees_with_the_values_of_both_variants(metric: object) -> None:
     assert drop(c) == pytest.approx(sign * (before - after) / before)
     (m,) = measure.scores([drop], c, seed=0)
     assert m.low is not None
+
+
+@pytest.mark.parametrize("per_cluster", (1, 2))
+@pytest.mark.parametrize("metric", (ranking.ranking()[0], reliability.ECE_EQUALMASS), ids=lambda m: m.name)
+def test_drops_sorted_once_are_those_of_the_rows_one_by_one(metric: Metric, per_cluster: int) -> None:
+    """The same interval; independent items of two sites are drawn class by class in each of them."""
+    c = {**multiclass(60, classes=2), "group.site": np.where(np.arange(60) < 20, "in", "out")}
+    c["cluster"] = np.arange(60) // per_cluster
+    drop = shift.relative_drop(metric, "site", "in", "out")
+    found, expected = measure.scores([drop, replace(drop, whole=drop.of_columns)], c, seed=0)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
+    if metric.strata is not None:
+        assert found.method == ("bootstrap-stratified" if per_cluster == 1 else "bootstrap-cluster")
+        assert drop.strata is not None
+        assert len(np.unique(drop.strata(c))) == 4
 
 
 def test_items_in_both_variants_are_resampled_together() -> None:
