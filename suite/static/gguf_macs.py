@@ -58,7 +58,7 @@ def _attention(header: _gguf_file.Header) -> int:
 def _of_heads(header: _gguf_file.Header, count: int, width: int) -> int:
     """Products of one position with another in one layer: with its key and with its value."""
     stated = [f"{header.architecture}.attention.{part}_length" for part in ("key", "value")]
-    sizes = [header.keys.get(key, width // count) for key in stated]
+    sizes: list[int] = [header.keys.get(key, width // count) for key in stated]
     if not all(_is_count(size) for size in sizes):
         raise Undefined("the file does not state the width of its heads")
     return count * sum(sizes)
