@@ -232,8 +232,8 @@ class Graph:
         expanding = {self.stored_name(inputs[0]) for kind, inputs, _ in self.operators() if kind == "DEQUANTIZE"}
         weights = [one for one in self.stored() if len(one.shape) > 1]
         wide = [one for one in weights if one.name in expanding]
-        sizes = (sum(one.size for one in part) for part in (wide, weights))
-        return _expanded.note([one.dtype for one in wide], *sizes, "by the graph")
+        narrow, total = (sum(one.size for one in part) for part in (wide, weights))
+        return _expanded.note([one.dtype for one in wide], narrow, total, "by the graph")
 
     def weights_of(self, operators: Sequence[str]) -> Iterator[str]:
         """Names of the tensors that operators of these names take as their second input."""

@@ -48,19 +48,28 @@ def _attention(header: _gguf_file.Header) -> int:
     """Products of one position with another, all layers together."""
     width, layers = (_number(header, key) for key in ("embedding_length", "block_count"))
     heads = header.keys.get(f"{header.architecture}.attention.head_count")
-    every: list[Any] = heads if isinstance(heads, list) else [heads] * layers
-    if not every or not all(isinstance(one, int) and one > 0 for one in every):
-        raise Undefined("the file does not state its attention.head_count")
-    total = 0
-    for count in every:
-        key, value = (header.keys.get(f"{header.architecture}.attention.{part}_length", width // count)
-                      for part in ("key", "value"))  # fmt: skip
-        total += count * (key + value)
-    return total
+    if isinstance(heads, list):
+        if len(heads) != layers or not all(_is_count(one) for one in heads):
+            raise Undefined(f"its attention.head_count is no number of heads for each of {layers} layers")
+        return sum(_of_heads(header, one, width) for one in heads)
+    return layers * _of_heads(header, _number(header, "attention.head_count"), width)
+
+
+def _of_heads(header: _gguf_file.Header, count: int, width: int) -> int:
+    """Products of one position with another in one layer: with its key and with its value."""
+    stated = [f"{header.architecture}.attention.{part}_length" for part in ("key", "value")]
+    sizes: list[int] = [header.keys.get(key, width // count) for key in stated]
+    if not all(_is_count(size) for size in sizes):
+        raise Undefined("the file does not state the width of its heads")
+    return count * sum(sizes)
 
 
 def _number(header: _gguf_file.Header, key: str) -> int:
     value: Any = header.keys.get(f"{header.architecture}.{key}")
-    if not isinstance(value, int) or value <= 0:
+    if not _is_count(value):
         raise Undefined(f"the file does not state its {key}")
-    return value
+    return int(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and value > 0

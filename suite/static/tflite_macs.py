@@ -29,7 +29,7 @@ def products(weights: Path, shape: Shape) -> tuple[list[Product], tuple[str, ...
     """
     graph = Graph.open(weights)
     first = graph.shape(graph.main.Inputs(0))
-    if prod(first[1:]) != prod(shape[1:]):
+    if not first or first[0] <= 0 or prod(first[1:]) != prod(shape[1:]):
         raise Undefined(f"the file takes an input of {'x'.join(map(str, first))}, not {'x'.join(map(str, shape))}")
     found, left = list[Product](), set[str]()
     for name, inputs, outputs in graph.operators():
@@ -38,10 +38,13 @@ def products(weights: Path, shape: Shape) -> tuple[list[Product], tuple[str, ...
         if name not in _COUNTS:
             continue
         weight_at, count = _COUNTS[name]
-        shapes = [graph.shape(at) if at >= 0 else () for at in inputs]
-        if any(size <= 0 for one in (*shapes, graph.shape(outputs[0])) for size in one):
+        shapes, out = [graph.shape(at) if at >= 0 else () for at in inputs], graph.shape(outputs[0])
+        if any(size <= 0 for one in (*shapes, out) for size in one):
             raise Undefined(f"the shapes at {name} are open in the file")
-        macs = count(shapes, graph.shape(outputs[0]))
+        try:
+            macs = count(shapes, out)
+        except IndexError:
+            raise Undefined(f"the shapes at {name} are not those of its operands") from None
         found.append(Product(macs * shape[0] // first[0], graph.stored_name(inputs[weight_at])))
     return found, tuple(sorted(left))
 

@@ -41,6 +41,7 @@ class Measured:
         bits_per_weight: bytes of all tensors, by the parameters of the reference.
         bits_compressed: the same of the matrices and kernels that are quantised alone; None where none is.
         peak_bytes: resident memory above that before the load, after two forwards.
+        memory: the peak, and what is anonymous and file-backed then.
         against_own: by scenario, speed against the float32 row of the same runtime; of that row, a second process.
         against_torch: the same against float32 in PyTorch.
         milliseconds: by scenario, the 50th, 90th and 99th percentile of a call.
@@ -58,6 +59,7 @@ class Measured:
     bits_per_weight: float | None = None
     bits_compressed: float | None = None
     peak_bytes: float | None = None
+    memory: dict[str, float] = field(default_factory=dict)
     against_own: dict[str, list[float]] = field(default_factory=dict)
     against_torch: dict[str, list[float]] = field(default_factory=dict)
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
@@ -183,10 +185,11 @@ class Bench:
         others = dict.fromkeys([row.parent, *([self.model.reference] if row.parent == row.name else [])])
         own, pace = Paced(child, share(self.settings)), share(self.settings)
         for number, name in enumerate(others):
-            beside = Paced(self.held(name), pace)
+            beside = Paced(self.held(name) if self.settings.pairs else child, pace)  # untimed: nobody is asked
             one = timings(own, beside, self.model.kind, self.model.scenarios, self.settings.pairs)
             if not number:  # the first reading of memory is that of a fresh process
-                found.peak_bytes, found.notes, found.milliseconds = one.peak_bytes, one.notes, one.milliseconds
+                found.memory, found.notes, found.milliseconds = one.memory, one.notes, one.milliseconds
+                found.peak_bytes = one.memory.get("peak")
             found.contended = found.contended or one.contended
             if name == row.parent:
                 found.against_own = one.speed

@@ -22,6 +22,7 @@ KINDS: dict[str, type[Efficiency]] = {
     "language": Language, "classification": Classification, "segmentation": Segmentation
 }  # fmt: skip
 _QUANTILES = (50, 90, 99)
+_MEMORY = ("peak", "anon", "file")
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class Timings:
     Attributes:
         speed: by scenario, the other's time over the row's with its interval: above 1, the row is faster.
         milliseconds: by scenario, the 50th, 90th and 99th percentile of the row's calls.
-        peak_bytes: resident memory above that before the load, after two forwards; None where it cannot be read.
+        memory: resident memory above that before the load, after two forwards: its peak, what is then anonymous and
+            what is file-backed; without what cannot be read.
         contended: why the machine was not quiet enough; None if it was.
         notes: that weights are expanded, that a scenario was never stable.
     """
 
     speed: dict[str, list[float]] = field(default_factory=dict)
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
-    peak_bytes: float | None = None
+    memory: dict[str, float] = field(default_factory=dict)
     contended: str | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -76,8 +78,8 @@ def timings(child: Stopwatch, other: Stopwatch, kind: Kind, scenarios: Sequence[
     """Time one model beside another; with no pairs, its memory alone. The first reading wants a fresh process."""
     task = KINDS[kind](scenarios, "items/s")
     columns = _columns(task, Timed(child, other, "", {}), pairs)
-    peaks = np.concatenate([np.ravel(part) for part in columns["forward_peak"]])
-    found = Timings(peak_bytes=float(peaks[0]) if len(peaks) else None)
+    read = {part: np.concatenate([np.ravel(one) for one in columns[f"forward_{part}"]]) for part in _MEMORY}
+    found = Timings(memory={part: float(values[0]) for part, values in read.items() if len(values)})
     found.notes = [note for note in task.marks(columns).notes if pairs or "stable" not in note]
     if not pairs:
         return found

@@ -200,9 +200,6 @@ def main() -> None:
         parser.error(f"there is no {name!r}")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")  # it asks for more than a small machine has
-    print(
-        "row  bytes  bits/weight, of the quantised  peak  loss  changed  speed against float32 in its runtime (PyTorch)"
-    )
     settings = QUICKLY if given.quick else Settings()
     settings = replace(settings, pairs=0) if given.untimed else settings
     asked = Wanted({n for n in wanted if ROWS[n].model in models}, settings, given.out, given.again, given.files)

@@ -118,7 +118,7 @@ def test_the_settings_are_the_protocol_and_rows_are_timed_by_its_code(bench: Any
         assert value == pytest.approx(2.0, rel=0.1)
     assert found.milliseconds["prefill-128"] == sorted(found.milliseconds["prefill-128"])
     assert found.milliseconds["prefill-128"][0] == pytest.approx(10, rel=0.1)
-    assert found.peak_bytes == 150
+    assert found.memory == {"peak": 150}
     assert found.contended is None
 
 
@@ -134,7 +134,7 @@ def test_pairs_are_as_many_as_asked_and_none_is_memory_alone(bench: Any) -> None
     speed(bench, child, other, 5, "segmentation")
     assert (child.seen, other.seen) == (1 + 2 * 5, 2 * 5)  # memory, and two scenarios
     alone = speed(bench, Counting(0.01), Counting(0.01), 0)
-    assert (alone.speed, alone.contended, alone.peak_bytes, alone.notes) == ({}, None, 150, [])
+    assert (alone.speed, alone.contended, alone.memory, alone.notes) == ({}, None, {"peak": 150}, [])
 
 
 def test_a_busy_machine_is_marked_and_its_rows_can_be_measured_again(bench: Any, tmp_path: Path) -> None:

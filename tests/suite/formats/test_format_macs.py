@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from suite.errors import Undefined
-from suite.formats import LOADERS
+from suite.formats import LOADERS, _gguf_file
 from suite.manifest import Manifest
 from suite.static import apart, gguf_macs, macs, openvino_macs, peft_macs, report, tflite_macs, torch_macs
 from suite.static.macs import Product
@@ -170,6 +170,35 @@ def test_a_gguf_file_counts_as_torch_does(tmp_path: Path, kind: str) -> None:
     assert total(found) == of_torch(LANGUAGE, TOKENS)
     names = {one.layer.name for one in report(folder, "gguf").layers}
     assert {one.weight for one in found[0]} - {None} <= names
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"attention.head_count": 4}, 3 * 2 * 32),
+        ({"attention.head_count": [4, 2, 1], "attention.key_length": 10, "attention.value_length": 6}, 7 * 16),
+        ({"attention.head_count": [4, 4]}, "no number of heads for each of 3 layers"),
+        ({"attention.head_count": 0}, "does not state its attention.head_count"),
+        ({"attention.head_count": 4, "attention.key_length": "x"}, "width of its heads"),
+        ({"attention.head_count": 4, "block_count": 1 << 60}, (1 << 60) * 2 * 32),
+    ],
+)
+def test_attention_of_a_gguf_file_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any], expected: int | str
+) -> None:
+    """4 tokens: every one with every one, key and value of every head."""
+    stated = {"embedding_length": 32, "block_count": 3} | keys
+    named = {"general.architecture": "a"} | {f"a.{key}": value for key, value in stated.items()}
+    header = _gguf_file.Header(named, {"token_embd.weight": _gguf_file.Tensor((7, 32), "float32", 0, 0)}, 0, {})
+    monkeypatch.setattr(_gguf_file, "model_file", lambda weights: weights)
+    monkeypatch.setattr(_gguf_file, "read_header", lambda _: header)
+    if isinstance(expected, str):
+        with pytest.raises(Undefined, match=expected):
+            gguf_macs.products(tmp_path, (1, 4))
+        return
+    head, attention = gguf_macs.products(tmp_path, (1, 4))[0]
+    assert head == Product(4 * 7 * 32, "token_embd.weight")  # the table is the head
+    assert attention == Product(16 * expected, None)
 
 
 def test_a_gguf_file_of_another_sort_is_a_reason(tmp_path: Path) -> None:
