@@ -225,7 +225,12 @@ def test_all_words_stand_out(served: Served, page: Page, scheme: Scheme, where: 
         expect(page.get_by_role("radio", name=name, checked=True)).to_be_visible()
     last = page.get_by_role("heading", name="Queue") if where else page.get_by_text("In family order")
     expect(last).to_be_visible()
-    seen, found = faint(page)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    for _ in range(20):  # what a page has just drawn fades in
+        seen, found = faint(page)
+        if seen > 20 and not found:
+            break
+        page.wait_for_timeout(500)
     assert seen > 20
     assert not found
 
