@@ -74,6 +74,13 @@ def differences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{same} figures are within {TOLERANCE:.0%} of the table measured earlier, {len(found)} are not:", *found]
 
 
+def untouched(row: Mapping[str, Any], parent: str) -> str | None:
+    """What to say of a compressed row whose answers are those of its float32 parent to the last one."""
+    worse = [*(row["loss"] or [None]), *(row["changed"] or [None])]  # [value, low, high] each
+    same = row["why_not"] is None and row["name"] != parent and not any(one is None or one for one in worse)
+    return f"answers are those of {parent}: nothing was quantised" if same else None
+
+
 def _pairs(row: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
     if row["why_not"] is not None or row["name"] not in EARLIER:
         return

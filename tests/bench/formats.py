@@ -34,7 +34,7 @@ from pathlib import Path
 from format_bench import Bench, Measured
 from format_rows import MODELS, QUICK, ROWS, Model, Row
 from format_speed import QUICKLY, Settings, chained
-from format_table import differences
+from format_table import differences, untouched
 
 from suite.errors import HallmarkError
 
@@ -72,7 +72,8 @@ def line(m: Measured) -> str:
     size, peak = (m.bytes or 0) / 1e6, (m.peak_bytes or 0) / 1e6
     speeds = "  ".join(f"{name} {cell(own)} ({cell(m.against_torch.get(name))})" for name, own in m.against_own.items())
     busy = [f"CONTENDED: {m.contended}"] if m.contended else []
-    said = "".join(f"  {note}" for note in ("; ".join([*busy, *m.notes]),) if note)
+    told = untouched(asdict(m), ROWS[m.name].parent) if m.name in ROWS else None
+    said = "".join(f"  {note}" for note in ("; ".join([*busy, *m.notes, *filter(None, [told])]),) if note)
     inner = "    -" if m.bits_compressed is None else f"{m.bits_compressed:5.2f}"
     sizes = f"{size:8.3f} MB {m.bits_per_weight or 0:5.2f} {inner} bit {peak:7.1f} MB"
     return f"{m.name:24} {sizes}  {cell(m.loss, 5)} {cell(m.changed, 4)}  {speeds}{said}"

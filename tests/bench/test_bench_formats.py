@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,14 @@ def test_differences_from_the_table_are_listed(bench: Any) -> None:
     assert lines[0] == "2 figures are within 25% of the table measured earlier, 3 are not:"
     assert [line.split()[1] for line in lines[1:]] == ["bits", "first", "second"]
     assert "here 2, earlier 3.36 (0.60 x)" in lines[2]
+
+
+def test_a_quantiser_that_does_nothing_is_told(bench: Any) -> None:
+    row = bench.Measured("unet/pt2e-int8", loss=[0.0] * 3, changed=[0.0] * 3)
+    assert bench.line(row).endswith("answers are those of unet/pt2: nothing was quantised")
+    assert "nothing was" not in bench.line(replace(row, name="unet/pt2"))
+    assert "nothing was" not in bench.line(replace(row, changed=[0.0, 0.0, 1e-5]))
+    assert "nothing was" not in bench.line(replace(row, loss=None, changed=None))
 
 
 def test_what_converters_print_goes_to_a_file(bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
