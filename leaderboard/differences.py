@@ -15,6 +15,7 @@ from leaderboard import brackets, recovered
 from suite import comparison
 from suite.compared import Comparison, Row, TaskComparison
 from suite.metrics.base import Columns
+from suite.notes import shared
 from suite.record import Measurement
 from suite.sides import Side
 from suite.store import Stored
@@ -158,11 +159,12 @@ def left_out(found: Sequence[Comparison]) -> pd.DataFrame:
 
 
 def notes(found: Sequence[Comparison]) -> list[str]:
-    """What a reader must know, one line each."""
-    lines = [
-        f"{compared.b.name} on {one.task}: {note}" for compared in found for one in compared.tasks for note in one.notes
+    """What a reader must know, one line each; what is said of many tasks once."""
+    return [
+        f"{compared.b.name} on {line}"
+        for compared in found
+        for line in shared((one.task, note) for one in compared.tasks for note in one.notes)
     ]
-    return list(dict.fromkeys(lines))
 
 
 def _about(name: str, metric: str) -> bool:
@@ -179,7 +181,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         **{"of a": row.a.value if row.a else None, "of b": row.b.value if row.b else None},
         **{"change": d.value, "low": d.low, "high": d.high, "verdict": row.verdict},
-        **{"p": row.p, "p (Holm)": row.p_holm, "test": row.test, "interval by": d.method, "n": d.n},
+        **{"p": row.p, "p (Holm)": row.p_holm, "test": row.test, "interval by": d.method, "n": d.n or None},
         **{"detects": row.detectable, "n needed": _count(row.n_needed), "why missing": d.reason},
     }
 

@@ -68,7 +68,7 @@ ALLOWED = {
         *("suite.derived_index",),
         *("suite.ranks", "suite.pareto", "suite.text", "suite.metrics", "suite.outcomes", "leaderboard"),
         *("suite.comparison", "suite.compared", "suite.pairing", "suite.changes", "suite.sides", "suite.verdict"),
-        *("suite.overlay", "suite.significance", "suite.task"),
+        *("suite.overlay", "suite.significance", "suite.task", "suite.notes"),
     ),
 }
 
