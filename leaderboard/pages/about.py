@@ -53,8 +53,9 @@ SECTIONS = (
         "hits has a Wilson interval, with clusters at the effective sample size. Every other metric is computed again "
         f"on {N_RESAMPLES:,} resamples of the clusters ({ROWS_RESAMPLES:,} for metrics that are no function of sums, "
         "such as AUROC); the interval goes from one percentile of these values to another, further out than the "
-        "nominal ones where there are few clusters. A value that never varies and lies at one of two finite bounds has "
-        "the exact (Clopper-Pearson) interval. With one cluster, no variation elsewhere, or more than "
+        "nominal ones where there are few clusters. AUROC and other rankings of items that belong to no cluster draw "
+        "as many of each class as it has ('bootstrap-stratified'). A value that never varies and lies at one of two "
+        "finite bounds has the exact (Clopper-Pearson) interval. With one cluster, no variation elsewhere, or more than "
         f"{100 * MAX_UNDEFINED:.0f} % of resamples without a value there is no interval, and the record says why.",
         (
             r"\text{Wilson:}\quad \frac{\hat p + \frac{z^2}{2n} \pm z\sqrt{\frac{\hat p(1-\hat p)}{n} + "
