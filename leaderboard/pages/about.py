@@ -55,8 +55,8 @@ SECTIONS = (
         "such as AUROC); the interval goes from one percentile of these values to another, further out than the "
         "nominal ones where there are few clusters. AUROC and other rankings of items that belong to no cluster draw "
         "as many of each class as it has ('bootstrap-stratified'). A value that never varies and lies at one of two "
-        "finite bounds has the exact (Clopper-Pearson) interval. With one cluster, no variation elsewhere, or more than "
-        f"{100 * MAX_UNDEFINED:.0f} % of resamples without a value there is no interval, and the record says why.",
+        "finite bounds has the exact (Clopper-Pearson) interval. With one cluster, no variation elsewhere, or more "
+        f"than {100 * MAX_UNDEFINED:.0f} % of resamples without a value there is no interval, and the record says why.",
         (
             r"\text{Wilson:}\quad \frac{\hat p + \frac{z^2}{2n} \pm z\sqrt{\frac{\hat p(1-\hat p)}{n} + "
             r"\frac{z^2}{4n^2}}}{1 + \frac{z^2}{n}},\qquad z = 1.96",
