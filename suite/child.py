@@ -6,6 +6,7 @@ unit's time limit or sends rubbish becomes one `UnitError`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -54,17 +55,13 @@ class Child:
         self._limit_s = time_limit_s
         self._deadline = time.monotonic() + time_limit_s
         self._scratch = str((scratch or Path(tempfile.gettempdir())).resolve())
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        self._process, self._wire = self._start(int(order["threads"]))
+        self._order = dict(order)
         self._seconds = self._cpu_seconds = 0.0
         self.peak_rss_bytes: int | None = None
-        try:
-            hello = _Hello.read(self._exchange(dict(order), "loading the model"))
-            self.facts = Facts(**hello.facts.model_dump())
-            self.rss_before_load_bytes = hello.rss_before_load_bytes
-        except BaseException:
-            self.close()
-            raise
+        self.facts: Facts
+        self.rss_before_load_bytes: int | None
+        self._begin()
+        self.loaded()
 
     def ask(self, method: str, *arguments: Sequence[Any]) -> list[Any]:
         """Call a method of the model's protocol; every argument has one entry an item, and so has the answer.
@@ -73,7 +70,8 @@ class Child:
             UnitError: the child failed, died or hung, or did not answer each id once.
         """
         ids = [secrets.token_hex(8) for _ in arguments[0]]
-        reply = self._exchange({"method": method, "ids": ids, "arguments": list(arguments)}, method)
+        self._send({"method": method, "ids": ids, "arguments": list(arguments)}, method)
+        reply = self._receive(method)
         answers = reply.pop("answers", None)
         done = _Done.read(reply)
         if not isinstance(answers, list) or len(answers) != len(ids) or sorted(done.ids) != sorted(ids):
@@ -92,6 +90,25 @@ class Child:
         cost = self._seconds, self._cpu_seconds
         self._seconds = self._cpu_seconds = 0.0
         return cost
+
+    def restart(self) -> None:
+        """End the process and begin to load the model in a fresh one; time limit and costs run on."""
+        self.close()
+        self._begin()
+
+    def loaded(self) -> None:
+        """Wait for the model, and read what was observed of it.
+
+        Raises:
+            UnitError: it cannot be loaded.
+        """
+        try:
+            hello = _Hello.read(self._receive("loading the model"))
+            self.facts = Facts(**hello.facts.model_dump())
+            self.rss_before_load_bytes = hello.rss_before_load_bytes
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the child; safe to call twice."""
@@ -113,6 +130,15 @@ class Child:
     def pid(self) -> int:
         """The child's process id."""
         return self._process.pid
+
+    def _begin(self) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        self._process, self._wire = self._start(int(self._order["threads"]))
+        try:
+            self._send(self._order, "loading the model")
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, threads: int) -> tuple[subprocess.Popen[bytes], Wire]:
         ours, theirs = socket.socketpair()
@@ -141,10 +167,25 @@ class Child:
                 raise InfrastructureError(f"cannot start the model's process: {error.strerror}") from None
         return process, Wire(ours)
 
-    def _exchange(self, message: dict[str, Any], doing: str) -> dict[str, Any]:
-        try:
+    def _send(self, message: dict[str, Any], doing: str) -> None:
+        with self._told(doing):
             self._wire.send(message, self._deadline)
+
+    def _receive(self, doing: str) -> dict[str, Any]:
+        with self._told(doing):
             reply = self._wire.receive(self._deadline)
+        if not isinstance(reply, dict):
+            raise UnitError(f"the model's process sent something unreadable while {_gerund(doing)}")
+        if "error" in reply:
+            failed = _Failed.read(reply)
+            raise AnswerError(f"{_gerund(doing)} failed: {failed.error}", failed.index)
+        return reply
+
+    @contextlib.contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        """Make what goes wrong between the two processes one line."""
+        try:
+            yield
         except TimeoutError:
             self._process.kill()
             raise UnitError(
@@ -156,12 +197,6 @@ class Child:
         except Garbled as error:
             self._process.kill()
             raise UnitError(f"the model's process sent something unreadable while {_gerund(doing)}: {error}") from None
-        if not isinstance(reply, dict):
-            raise UnitError(f"the model's process sent something unreadable while {_gerund(doing)}")
-        if "error" in reply:
-            failed = _Failed.read(reply)
-            raise AnswerError(f"{_gerund(doing)} failed: {failed.error}", failed.index)
-        return reply
 
     def _cause_of_death(self) -> str:
         try:

@@ -35,6 +35,16 @@ class _Remote:
         """See `suite.timing.scenario.Stopwatch.timed`."""
         return self._ask("timed", _samples, [dict(order) for order in orders])
 
+    def restart(self) -> None:
+        """See `suite.timing.scenario.Stopwatch.restart`."""
+        with blamed_on(self._whose):
+            self._child.restart()
+
+    def loaded(self) -> None:
+        """See `suite.timing.scenario.Stopwatch.loaded`."""
+        with blamed_on(self._whose):
+            self._child.loaded()
+
 
 @contextlib.contextmanager
 def blamed_on(whose: str) -> Iterator[None]:

@@ -3,7 +3,10 @@
 Protocol (MLPerf Inference's scenarios): synthetic seeded inputs of the model's declared shape, fixed threads; warm-up
 until two medians of five calls differ by less than 5 %; then at least 30 pairs and 10 s of bursts, the model and its
 parent in turns (first one, then the other first: A B B A), each in a process of its own in the same runtime; without a
-parent as many bursts of twice the length.
+parent as many bursts of twice the length. The pairs are shared by 6 fresh pairs of processes: where a process happens
+to hold its memory makes it faster or slower by a percent or more for as long as it lives, which no number of turns
+averages out. So intervals resample pairs of processes (Kalibera & Jones 2013, "Rigorous Benchmarking in Reasonable
+Time").
 """
 
 from __future__ import annotations
@@ -22,7 +25,18 @@ from suite.metrics import contention, timing
 from suite.metrics.base import Columns, Metric
 from suite.model import Signature, common_context
 from suite.task import Example, Marks, Row, Task, Timed
-from suite.timing.scenario import BURST_S, ENERGY_S, LANGUAGE, PAIRS, VISION, Answer, Scenario, Stopwatch, input_shape
+from suite.timing.scenario import (
+    BURST_S,
+    ENERGY_S,
+    LANGUAGE,
+    PAIRS,
+    PROCESSES,
+    VISION,
+    Answer,
+    Scenario,
+    Stopwatch,
+    input_shape,
+)
 
 MEMORY, ENERGY = "memory", "energy"
 EXPANDED = 1.5  # bytes held over bytes stored, above which a format only saves space on disk
@@ -42,7 +56,7 @@ class Efficiency(Task[Models]):
     """
 
     timed = True
-    version = "1"
+    version = "2"
     batch_size = 1
     kind: ClassVar[Kind]
 
@@ -51,7 +65,12 @@ class Efficiency(Task[Models]):
         self._scenarios, first = tuple(scenarios), scenarios[0].name
         self.primary = f"latency_ratio[scenario={first}]"
         self.metrics = _metrics(self._scenarios, unit)
-        facts = {"scenarios": [asdict(s) for s in self._scenarios], "pairs": PAIRS, "burst_s": BURST_S}
+        facts = {
+            "scenarios": [asdict(s) for s in self._scenarios],
+            "pairs": PAIRS,
+            "processes": PROCESSES,
+            "burst_s": BURST_S,
+        }
         self.dataset = Dataset(
             name=f"synthetic-{self.kind}",
             content_sha256=hashlib.sha256(canonical_json(facts)).hexdigest(),
@@ -63,25 +82,35 @@ class Efficiency(Task[Models]):
 
     def protocol(self, context: int | None, bos: bool = True) -> str:
         """The scenarios, and how often each is timed."""
-        return f"{'+'.join(scenario.name for scenario in self._scenarios)}/{PAIRS}-pairs-abba"
+        return f"{'+'.join(scenario.name for scenario in self._scenarios)}/{PAIRS}-pairs-abba/{PROCESSES}-processes"
 
     def examples(self, model: Models) -> Sequence[Example]:
-        """Memory first, in a fresh process; then the pairs of every scenario that fits the context; then energy."""
+        """Memory first, in a fresh process; then the pairs of every scenario that fits the context; then energy.
+
+        Each pair of processes is a cluster: it takes its share of the pairs of every scenario.
+        """
         both = [model.child, *([model.parent] if model.parent else [])]
         context = common_context(*(one.facts.context for one in both))
         fitting = [s for s in self._scenarios if context is None or s.needed <= context]
         if not fitting:
             raise UnitError(f"its context of {context} tokens is too short for every scenario")
-        pairs = [Example(f"{s.name}/{n:02d}", (s, n)) for s in fitting for n in range(PAIRS)]
-        return [Example(MEMORY, (fitting[0], MEMORY)), *pairs, Example(ENERGY, (fitting[0], ENERGY))]
+        pairs = [
+            Example(
+                f"{s.name}/{n:02d}", (s, n, (s, n) == (fitting[0], own[0]) and n > 0), cluster=f"processes-{number}"
+            )
+            for number, own in enumerate(np.array_split(range(PAIRS), PROCESSES))
+            for s in fitting
+            for n in own.tolist()
+        ]
+        return [Example(MEMORY, (fitting[0], MEMORY, False)), *pairs, Example(ENERGY, (fitting[0], ENERGY, False))]
 
     def ask(self, model: Models, inputs: Sequence[Any], spec: Inputs) -> Sequence[Any]:
         """The raw samples of both models."""
-        return [self._asked(model, scenario, what) for scenario, what in inputs]
+        return [self._asked(model, *order) for order in inputs]
 
     def row(self, example: Example, answer: Any) -> Row:
         """One pair of bursts, or one reading; see `suite.metrics.timing` for the columns."""
-        (scenario, what), (own, other, alone, peaks) = example.input, answer
+        (scenario, what, _), (own, other, alone, peaks) = example.input, answer
         pair, nothing = isinstance(what, int), np.zeros(0)
         burst, beside = (own if pair else {}, other if pair else {})
         columns: Row = {"scenario": scenario.name if pair else what, "alone": alone, "new": max(2, scenario.new)}
@@ -120,11 +149,18 @@ class Efficiency(Task[Models]):
             return "its input has no fixed size to be timed at; state inputs.shape = [channels, ...] in its manifest"
         return None
 
-    def _asked(self, model: Models, scenario: Scenario, what: int | str) -> tuple[Answer, Answer, str, Any]:
+    def _asked(
+        self, model: Models, scenario: Scenario, what: int | str, fresh: bool
+    ) -> tuple[Answer, Answer, str, Any]:
         if isinstance(what, str):
             return _samples(model.child, scenario, what, ENERGY_S), {}, model.alone, {}
         turns = [model.child, *([model.parent] if model.parent else [])]
         order = turns if what % 2 == 0 else turns[::-1]
+        if fresh:
+            for one in order:
+                one.restart()
+            for one in order:  # nothing is timed while the other still loads
+                one.loaded()
         seconds = _SIDES * BURST_S / len(turns)  # alone, it takes the parent's time too
         found = {id(one): _samples(one, scenario, "burst", seconds) for one in order}
         return found[id(turns[0])], found[id(turns[-1])] if turns[1:] else {}, model.alone, model.peaks

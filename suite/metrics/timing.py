@@ -12,8 +12,9 @@ Outcome columns of one item, the lists with one entry a call that was timed in o
     alone               why there is no parent beside it; empty if there is one
 
 A ratio is taken pair by pair: the median call of a burst over the median call of the parent's burst next to it; the
-number is the median over pairs and its interval resamples pairs. Below 1 is faster than the parent. Quantiles are of
-all kept calls: the smallest time that at least that share does not exceed (``averaged_inverted_cdf`` of NumPy).
+number is the median over pairs, and its interval resamples the pairs of processes that share them. Below 1 is faster
+than the parent. Quantiles are of all kept calls: the smallest time that at least that share does not exceed
+(``averaged_inverted_cdf`` of NumPy).
 """
 
 from __future__ import annotations

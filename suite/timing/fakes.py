@@ -12,10 +12,11 @@ from suite.timing.scenario import Answer
 
 NOISE = 0.07  # standard deviation of ln(seconds): what an idle machine showed for calls of 34 ms
 DRIFT = 0.10  # of all calls of a burst together
+LAYOUT = 0.01  # of all calls of a process
 
 
 class Metronome:
-    """Calls take `seconds` x lognormal noise, one factor a call and one a burst; all processor time, no waiting.
+    """Calls take `seconds` x lognormal noise: one factor a call, one a burst, one a process; all of it processor time.
 
     Args:
         seconds: median of one call.
@@ -28,6 +29,14 @@ class Metronome:
         self.facts = Facts(dtype="none")
         self._seconds, self._waiting, self._load = seconds, waiting, load
         self._rng = np.random.default_rng(seed)
+        self.restart()
+
+    def restart(self) -> None:
+        """See `suite.timing.scenario.Stopwatch.restart`."""
+        self._layout = self._rng.normal(scale=LAYOUT)
+
+    def loaded(self) -> None:
+        """At once."""
 
     def timed(self, orders: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """See `suite.timing.scenario.Stopwatch.timed`."""
@@ -40,7 +49,7 @@ class Metronome:
             nothing: Any = {"energy_source": [""], "energy_reason": ["a fake uses no energy"]}
             return dict(nothing)
         calls = max(1, round(order["seconds"] / self._seconds))
-        burst = self._rng.normal(scale=DRIFT)
+        burst = self._layout + self._rng.normal(scale=DRIFT)
         cpu = self._seconds * np.exp(burst + self._rng.normal(scale=NOISE, size=calls))
         wall = cpu * self._waiting
         tokens = {"first_seconds": wall / order["new"], "last_seconds": wall} if order["new"] else {}

@@ -186,7 +186,7 @@ class Bench:
         own, pace = Paced(child, share(self.settings)), share(self.settings)
         for number, name in enumerate(others):
             beside = Paced(self.held(name) if self.settings.pairs else child, pace)  # untimed: nobody is asked
-            one = timings(own, beside, self.model.kind, self.model.scenarios, self.settings.pairs)
+            one = timings(own, beside, self.model.kind, self.model.scenarios, self.settings)
             if not number:  # the first reading of memory is that of a fresh process
                 found.memory, found.notes, found.milliseconds = one.memory, one.notes, one.milliseconds
                 found.peak_bytes = one.memory.get("peak")

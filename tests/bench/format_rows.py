@@ -28,6 +28,7 @@ class Model:
         reference: the row that every other one is also compared with: PyTorch in float32.
         scenarios: what is timed.
         else_s: seconds that a row takes besides its timing on a quiet machine, about.
+        fresh_s: that a fresh pair of processes takes to load and to warm up, about.
         items: stories or volumes whose answers are compared.
         tokens: most of a story's; None: all that fit.
     """
@@ -37,6 +38,7 @@ class Model:
     reference: str
     scenarios: tuple[Scenario, ...]
     else_s: float
+    fresh_s: float
     items: int
     tokens: int | None = None
 
@@ -83,11 +85,11 @@ class Row:
 
 
 MODELS = {
-    "unet": Model("unet", "segmentation", "unet/pt2", (Scenario("batch-1"), Scenario("batch-8", batch=8)), 8, 24),
+    "unet": Model("unet", "segmentation", "unet/pt2", (Scenario("batch-1"), Scenario("batch-8", batch=8)), 8, 4, 24),
     "small": Model("small", "language", "small/torch-fp32",
-                   (Scenario("prefill-128", tokens=128), Scenario("decode-64", tokens=128, new=64)), 12, 30),
+                   (Scenario("prefill-128", tokens=128), Scenario("decode-64", tokens=128, new=64)), 12, 7, 30),
     "mid": Model("mid", "language", "mid/torch-fp32",
-                 (Scenario("prefill-128", tokens=128), Scenario("one-token", tokens=1)), 30, 6, 96),
+                 (Scenario("prefill-128", tokens=128), Scenario("one-token", tokens=1)), 30, 12, 6, 96),
 }  # fmt: skip
 """`embedded-volumes` (0.2 million weights), `embedded-lm` (0.96), a random Llama of 111 million: what matters first."""
 

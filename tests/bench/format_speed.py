@@ -1,4 +1,4 @@
-"""Timing of the bench of formats: two held processes in turns, by the protocol and code of ``--suite efficiency``."""
+"""Timing of the bench of formats: pairs of processes in turns, by the protocol and code of ``--suite efficiency``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from suite.manifest import Inputs, Kind
 from suite.metrics.base import Columns
 from suite.outcomes import CLUSTER, ITEM
 from suite.task import Timed
-from suite.timing.scenario import PAIRED_S, PAIRS, Scenario, Stopwatch
+from suite.timing.scenario import PAIRED_S, PAIRS, PROCESSES, Scenario, Stopwatch
 from tasks import efficiency
 from tasks.efficiency import ENERGY, Classification, Efficiency, Language, Segmentation
 
@@ -31,16 +31,18 @@ class Settings:
 
     Attributes:
         pairs: of bursts a scenario; 0: no timing.
+        processes: fresh pairs of processes that share them; two at least for an interval.
         seconds: that all bursts of a scenario take at least, both sides together.
         items: stories or volumes, as a share of the model's own.
     """
 
     pairs: int = PAIRS
+    processes: int = PROCESSES
     seconds: float = PAIRED_S
     items: float = 1.0
 
 
-QUICKLY = Settings(4, 0.4, 0.2)
+QUICKLY = Settings(4, 2, 0.4, 0.2)
 
 
 @dataclass
@@ -73,11 +75,22 @@ class Paced:
         """The child's answers."""
         return self._child.ask("timed", [{**order, "seconds": self._share * order["seconds"]} for order in orders])
 
+    def restart(self) -> None:
+        """Begin a fresh process."""
+        self._child.restart()
 
-def timings(child: Stopwatch, other: Stopwatch, kind: Kind, scenarios: Sequence[Scenario], pairs: int) -> Timings:
-    """Time one model beside another; with no pairs, its memory alone. The first reading wants a fresh process."""
+    def loaded(self) -> None:
+        """Wait for it."""
+        self._child.loaded()
+
+
+def timings(
+    child: Stopwatch, other: Stopwatch, kind: Kind, scenarios: Sequence[Scenario], settings: Settings
+) -> Timings:
+    """Time one model beside another; with no pairs, its memory alone, for whose reading its process must be fresh."""
     task = KINDS[kind](scenarios, "items/s")
-    columns = _columns(task, Timed(child, other, "", {}), pairs)
+    pairs = settings.pairs
+    columns = _columns(task, Timed(child, other, "", {}), settings)
     read = {part: np.concatenate([np.ravel(one) for one in columns[f"forward_{part}"]]) for part in _MEMORY}
     found = Timings(memory={part: float(values[0]) for part, values in read.items() if len(values)})
     found.notes = [note for note in task.marks(columns).notes if pairs or "stable" not in note]
@@ -101,14 +114,18 @@ def share(settings: Settings) -> float:
     return settings.seconds / max(1, settings.pairs) / (2 * efficiency.BURST_S)
 
 
-def _columns(task: Efficiency, models: Timed[Stopwatch], pairs: int) -> Columns:
-    rows = []
+def _columns(task: Efficiency, models: Timed[Stopwatch], settings: Settings) -> Columns:
+    rows, rounds = [], np.array_split(range(PAIRS), PROCESSES)[: settings.processes]
+    wanted = [n for own in rounds for n in own[: settings.pairs // settings.processes].tolist()]
+    if wanted and models.parent is not None:
+        models.parent.restart()  # it has worked for another row
+        models.parent.loaded()
     for example in task.examples(models):
         what = example.input[1]
-        if what == ENERGY or (isinstance(what, int) and what >= pairs):
+        if what == ENERGY or (isinstance(what, int) and what not in wanted):
             continue
         (answer,) = task.ask(models, [example.input], Inputs())
-        rows.append({ITEM: example.item, CLUSTER: example.item, **task.row(example, answer)})
+        rows.append({ITEM: example.item, CLUSTER: example.cluster or example.item, **task.row(example, answer)})
     return outcomes.to_columns(outcomes.to_table(rows))
 
 

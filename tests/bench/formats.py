@@ -1,6 +1,6 @@
 """The matrix of formats on this machine: bytes, bits per weight, peak memory, speed and quality, with intervals.
 
-    python tests/bench/formats.py --out formats.jsonl --json   # every format whose extra is installed: 35 to 45 minutes
+    python tests/bench/formats.py --out formats.jsonl --json   # every format whose extra is installed: about two hours
     python tests/bench/formats.py --files FOLDER --prepare     # writes the models' files beforehand; then with --files
     python tests/bench/formats.py --quick                      # three rows, few pairs: under a minute if idle
     python tests/bench/formats.py --rows small/onnx-int8-dyn,unet/ov-int8
@@ -9,7 +9,8 @@
 A row is written to --out as soon as it is measured; rows that lie there from the same settings are not measured again
 (with --again, those that were measured on a busy machine are). Every row is a process of its own with one thread,
 through the loader that ``hallmark run`` uses, timed by the code of ``--suite efficiency``: warm-up until stable, then
-30 pairs of bursts and 10 s a scenario in turns with the same model in float32 in the same runtime. Speed is the median
+30 pairs of bursts and 10 s a scenario, shared by six fresh pairs of processes, in turns with the same model in float32
+in the same runtime. Speed is the median
 over pairs of that one's time over the row's: above 1 is faster; decoding is timed per token. The float32 row of another
 runtime also takes turns with PyTorch; the other rows' speed against PyTorch is the product of the two. Bits are those
 of a weight over all tensors, and of the quantised matrices alone. Loss: nats per token above the reference's over
@@ -121,7 +122,8 @@ def expected_s(names: Iterable[str], settings: Settings) -> float:
     for row in map(ROWS.__getitem__, names):
         model = MODELS[row.model]
         beside = 1 + (row.parent == row.name != model.reference)
-        total += model.else_s + beside * len(model.scenarios) * settings.seconds * WARM * bool(settings.pairs)
+        once = len(model.scenarios) * settings.seconds * WARM + settings.processes * model.fresh_s
+        total += model.else_s + beside * once * bool(settings.pairs)
     return total
 
 

@@ -111,7 +111,8 @@ def test_what_converters_print_goes_to_a_file(bench: Any, tmp_path: Path, capfd:
 def speed(bench: Any, child: Metronome, other: Metronome, pairs: int = 30, kind: str = "language") -> Any:
     module = importlib.import_module("format_speed")
     model = bench.MODELS["small" if kind == "language" else "unet"]
-    return module.timings(child, other, kind, model.scenarios, pairs)
+    settings = bench.Settings(pairs=pairs, processes=max(2, min(pairs, 6)))
+    return module.timings(child, other, kind, model.scenarios, settings)
 
 
 def test_the_settings_are_the_protocol_and_rows_are_timed_by_its_code(bench: Any) -> None:
@@ -180,7 +181,8 @@ def test_speed_against_torch_goes_by_way_of_the_runtime(bench: Any) -> None:
 def test_the_estimate_counts_what_is_timed(bench: Any) -> None:
     names = ["unet/onnx", "unet/onnx-int8"]  # the first is timed beside two others, in two scenarios
     whole, none = bench.expected_s(names, bench.Settings()), bench.expected_s(names, bench.Settings(pairs=0))
-    assert whole - none == pytest.approx(3 * 2 * 10 * bench.WARM)
+    fresh_s = bench.MODELS["unet"].fresh_s
+    assert whole - none == pytest.approx(3 * (2 * 10 * bench.WARM + bench.Settings().processes * fresh_s))
 
 
 def test_bits_of_quantised_layers_leave_the_others_out(bench: Any) -> None:
