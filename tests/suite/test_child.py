@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from suite import child as module
@@ -99,6 +100,27 @@ def test_a_child_that_hangs_up_and_stays_alive_is_ended(monkeypatch: pytest.Monk
     with pytest.raises(UnitError, match="closed its connection"):
         talk(monkeypatch, message(HELLO), "hang up", limit_s=60)
     assert time.monotonic() - began < 30
+
+
+def test_a_restart_is_another_process_within_the_same_time_limit(tmp_path: Path) -> None:
+    weights = tmp_path / "fake.json"
+    weights.write_text('{"fake": "constant", "probs": [0.7, 0.3]}')
+    order = {"format": "fake", "weights": str(weights), "kind": "classification", "device": "cpu", "threads": 1,
+             "inputs": {}}  # fmt: skip
+    image = np.zeros((1, 2, 2), dtype=np.float32)
+    with Child(order, 60.0) as child:
+        before, first = child.pid, child.ask("predict_proba", [image])[0]
+        child.restart()
+        child.loaded()
+        assert child.pid != before
+        assert not Path(f"/proc/{before}").exists()
+        assert child.ask("predict_proba", [image])[0].tolist() == first.tolist()
+        assert child.take_cost()[0] > 0  # of both processes
+        weights.write_text("{")
+        child.restart()
+        with pytest.raises(UnitError, match="loading the model"):
+            child.loaded()
+        assert not Path(f"/proc/{child.pid}").exists()
 
 
 def test_the_child_sees_no_data_no_token_and_a_scratch_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
