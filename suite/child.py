@@ -46,16 +46,16 @@ class Child:
 
         Args:
             order: format, weights, kind, inputs, device, threads.
-            time_limit_s: for everything that this child does, loading included.
+            time_limit_s: for everything that its process does, loading included.
             scratch: folder for its temporary files; None: the system's.
 
         Raises:
             UnitError: the model cannot be loaded.
         """
         self._limit_s = time_limit_s
-        self._deadline = time.monotonic() + time_limit_s
         self._scratch = str((scratch or Path(tempfile.gettempdir())).resolve())
         self._order = dict(order)
+        self._environment = self._of_child()
         self._seconds = self._cpu_seconds = 0.0
         self.peak_rss_bytes: int | None = None
         self.facts: Facts
@@ -92,7 +92,7 @@ class Child:
         return cost
 
     def restart(self) -> None:
-        """End the process and begin to load the model in a fresh one; time limit and costs run on."""
+        """End the process and begin to load the model in a fresh one, with a time limit of its own; costs run on."""
         self.close()
         self._begin()
 
@@ -132,28 +132,33 @@ class Child:
         return self._process.pid
 
     def _begin(self) -> None:
+        self._deadline = time.monotonic() + self._limit_s
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        self._process, self._wire = self._start(int(self._order["threads"]))
+        self._process, self._wire = self._start()
         try:
             self._send(self._order, "loading the model")
         except BaseException:
             self.close()
             raise
 
-    def _start(self, threads: int) -> tuple[subprocess.Popen[bytes], Wire]:
-        ours, theirs = socket.socketpair()
+    def _of_child(self) -> dict[str, str]:
+        """The environment of every process that this child starts."""
         root = Path(__file__).resolve().parent.parent
         environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
-        environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+        environment.update(dict.fromkeys(_THREAD_VARIABLES, str(int(self._order["threads"]))))
         environment.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
         environment["TMPDIR"] = self._scratch
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+        return environment
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], Wire]:
+        ours, theirs = socket.socketpair()
         with theirs:
             try:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "suite.worker", str(theirs.fileno()), str(os.getpid())],
                     pass_fds=[theirs.fileno()],
-                    env=environment,
+                    env=self._environment,
                     cwd=self._scratch,
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,

@@ -73,13 +73,18 @@ def latencies(
         mine = [record for record in timed.usable if record.machine.id == machine]
         if mine:
             of[name] = value(mine[-1], names) or 0.0
-            settings[name] = f"{mine[-1].machine.device}, {mine[-1].machine.threads} threads"
+            settings[name] = _setting(mine[-1])
         else:
             why[name] = _absent(name, timed, machine)
     notes = [note] if note else []
     if len(set(settings.values())) > 1:
         notes.append(f"latencies are of several settings: {_listed(settings)}")
     return Latencies(of, why, machine if of else None, tuple(notes))
+
+
+def _setting(record: Record) -> str:
+    machine = record.machine
+    return f"{machine.device}, {machine.threads} threads, version {record.task_version} of {record.task}"
 
 
 def names_for(kind: str, scenario: str | None) -> tuple[str, ...]:

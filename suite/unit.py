@@ -48,7 +48,7 @@ class Options:
         threads: CPU threads of the model's runtime; None: ``OMP_NUM_THREADS``, else all cores.
         seed: of the bootstrap and of sampling.
         limit: most items to ask, in whole clusters drawn by the seed; None: all.
-        time_limit_s: for one unit, loading included.
+        time_limit_s: for one unit, loading included; of timed models for each process.
         again: run finished units once more.
         overlays: keep pictures of the worst cases.
         activations: watch them on a sample.
@@ -231,6 +231,8 @@ def units(
                 raise InputError(unfit)
             if unfit:
                 continue
+            if task.timed and options.limit is not None:
+                raise InputError(f"task {task.name!r} times a model: it has no items to choose from; leave --limit out")
             try:
                 parent = _checked(prepared, task)
             except AbsentDataError as error:

@@ -87,7 +87,8 @@ class Efficiency(Task[Models]):
     def examples(self, model: Models) -> Sequence[Example]:
         """Memory first, in a fresh process; then the pairs of every scenario that fits the context; then energy.
 
-        Each pair of processes is a cluster: it takes its share of the pairs of every scenario.
+        Each pair of processes is a cluster: it takes its share of the pairs of every scenario. A run that was ended and
+        goes on has one pair of processes more than clusters.
         """
         both = [model.child, *([model.parent] if model.parent else [])]
         context = common_context(*(one.facts.context for one in both))

@@ -160,6 +160,10 @@ class Bench:
             self._held[name] = self.stack.enter_context(self.start(ROWS[name]))
         return self._held[name]
 
+    def forget(self) -> None:
+        """Start them anew when they are needed: one may have failed."""
+        self._held.clear()
+
     def measure(self, row: Row) -> Measured:
         """One row."""
         found, began = Measured(row.name), time.perf_counter()
@@ -185,6 +189,9 @@ class Bench:
         others = dict.fromkeys([row.parent, *([self.model.reference] if row.parent == row.name else [])])
         own, pace = Paced(child, share(self.settings)), share(self.settings)
         for number, name in enumerate(others):
+            if number:  # the other comparison is of processes of its own
+                child.restart()
+                child.loaded()
             beside = Paced(self.held(name) if self.settings.pairs else child, pace)  # untimed: nobody is asked
             one = timings(own, beside, self.model.kind, self.model.scenarios, self.settings)
             if not number:  # the first reading of memory is that of a fresh process

@@ -2,7 +2,7 @@
 
     python tests/bench/formats.py --out formats.jsonl --json   # every format whose extra is installed: about two hours
     python tests/bench/formats.py --files FOLDER --prepare     # writes the models' files beforehand; then with --files
-    python tests/bench/formats.py --quick                      # three rows, few pairs: under a minute if idle
+    python tests/bench/formats.py --quick                      # three rows, few pairs: two minutes
     python tests/bench/formats.py --rows small/onnx-int8-dyn,unet/ov-int8
     python tests/bench/formats.py --models mid                 # the random Llama of 111 million weights alone
 
@@ -10,14 +10,13 @@ A row is written to --out as soon as it is measured; rows that lie there from th
 (with --again, those that were measured on a busy machine are). Every row is a process of its own with one thread,
 through the loader that ``hallmark run`` uses, timed by the code of ``--suite efficiency``: warm-up until stable, then
 30 pairs of bursts and 10 s a scenario, shared by six fresh pairs of processes, in turns with the same model in float32
-in the same runtime. Speed is the median
-over pairs of that one's time over the row's: above 1 is faster; decoding is timed per token. The float32 row of another
-runtime also takes turns with PyTorch; the other rows' speed against PyTorch is the product of the two. Bits are those
-of a weight over all tensors, and of the quantised matrices alone. Loss: nats per token above the reference's over
-generated stories, by story; Dice below the reference's, by volume: above 0 is worse. Changed: share of tokens that are
-or are no longer the likeliest, share of voxels of another class. Intervals are 95 % bootstrap intervals over pairs,
-stories or volumes. Rows whose timings a busy machine spoilt are marked. The end says where this differs from a table
-measured earlier.
+in the same runtime. Speed is the median over pairs of that one's time over the row's: above 1 is faster; decoding is
+timed per token. The float32 row of another runtime also takes turns with PyTorch; the other rows' speed against PyTorch
+is the product of the two. Bits are those of a weight over all tensors, and of the quantised matrices alone. Loss: nats
+per token above the reference's over generated stories, by story; Dice below the reference's, by volume: above 0 is
+worse. Changed: share of tokens that are or are no longer the likeliest, share of voxels of another class. Intervals are
+95 % bootstrap intervals over pairs of processes, stories or volumes. Rows whose timings a busy machine spoilt are
+marked. The end says where this differs from a table measured earlier.
 """
 
 from __future__ import annotations
@@ -104,6 +103,7 @@ def one_row(bench: Bench, row: Row) -> Measured:
     try:
         return bench.measure(row)
     except HallmarkError as error:
+        bench.forget()
         return Measured(row.name, f"does not run here: {error}")
 
 

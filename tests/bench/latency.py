@@ -3,7 +3,7 @@
     python tests/bench/latency.py --json                     # 20 trials of a pair and 5 of the parent against itself
     python tests/bench/latency.py --child my-int8 --trials 20
 
-Every trial starts two fresh processes and times `batch-1` (language models: `prefill-128`) by the protocol of
+Every trial starts six fresh pairs of processes and times `batch-1` (language models: `prefill-128`) by the protocol of
 ``--suite efficiency``: 30 pairs of bursts, 10 s, the model and its parent in turns. Reported: in how many trials the
 interval of the ratio overlaps that of the median trial (19 of 20 are wanted on an idle machine), in how many trials of
 the model against itself it contains 1, the load average before and after, and what contention says.

@@ -45,7 +45,7 @@ def message(body: Any) -> bytes:
 def talk(monkeypatch: pytest.MonkeyPatch, *replies: Any, limit_s: float = 20.0) -> None:
     """Start a child that answers so, whatever is asked, and ask it for one item."""
 
-    def start(self: Child, threads: int) -> Any:
+    def start(self: Child) -> Any:
         ours, theirs = socket.socketpair()
         with theirs:
             code = PROGRAM.format(replies=list(replies))
@@ -102,7 +102,7 @@ def test_a_child_that_hangs_up_and_stays_alive_is_ended(monkeypatch: pytest.Monk
     assert time.monotonic() - began < 30
 
 
-def test_a_restart_is_another_process_within_the_same_time_limit(tmp_path: Path) -> None:
+def test_a_restart_is_another_process_in_the_same_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     weights = tmp_path / "fake.json"
     weights.write_text('{"fake": "constant", "probs": [0.7, 0.3]}')
     order = {"format": "fake", "weights": str(weights), "kind": "classification", "device": "cpu", "threads": 1,
@@ -110,9 +110,11 @@ def test_a_restart_is_another_process_within_the_same_time_limit(tmp_path: Path)
     image = np.zeros((1, 2, 2), dtype=np.float32)
     with Child(order, 60.0) as child:
         before, first = child.pid, child.ask("predict_proba", [image])[0]
+        monkeypatch.setenv("PYTHONPATH", "/elsewhere")
         child.restart()
         child.loaded()
         assert child.pid != before
+        assert b"/elsewhere" not in Path(f"/proc/{child.pid}/environ").read_bytes()  # but that of the first one
         assert not Path(f"/proc/{before}").exists()
         assert child.ask("predict_proba", [image])[0].tolist() == first.tolist()
         assert child.take_cost()[0] > 0  # of both processes

@@ -324,6 +324,21 @@ def test_a_parent_in_another_runtime_gives_no_ratio_but_a_hint(hallmark: Hallmar
     assert (m.value, m.reason) == (None, "it has no parent")
 
 
+def test_a_limit_is_refused(hallmark: Hallmark, fake: Fake) -> None:
+    """A few of its bursts are no shorter test: they would be without an interval."""
+    folder = family(fake, 0.002, 0.002)
+    one_line(hallmark("run", folder, "-t", VISION, "--limit", "10"), 2, VISION, "leave --limit out")
+
+
+def test_the_batch_is_one_that_ran() -> None:
+    """Processes may find different largest batches; half of them 8 and half 16 is not 12."""
+    columns = dict(columns_of(Metronome(0.01), None, efficiency.CLASSIFICATION_SPEED))
+    numbers = np.array([int(name.rpartition("-")[2]) if "-" in name else 0 for name in columns[CLUSTER]])
+    columns["batch"] = np.where(numbers % 2, 16.0, 8.0)
+    m = measured(columns, "batch[scenario=offline]", efficiency.CLASSIFICATION_SPEED)
+    assert (m.value, m.low, m.high) == (8, 8, 16)
+
+
 def test_an_input_of_no_fixed_size_is_one_line(hallmark: Hallmark, fake: Fake) -> None:
     folder = fake("open", {"fake": "constant", "probs": [0.7, 0.3]})
     one_line(hallmark("run", folder, "-t", VISION), 2, "open", "no fixed size", "inputs.shape")
