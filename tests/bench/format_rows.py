@@ -85,11 +85,11 @@ class Row:
 
 
 MODELS = {
-    "unet": Model("unet", "segmentation", "unet/pt2", (Scenario("batch-1"), Scenario("batch-8", batch=8)), 8, 4, 24),
+    "unet": Model("unet", "segmentation", "unet/pt2", (Scenario("batch-1"), Scenario("batch-8", batch=8)), 8, 20, 24),
     "small": Model("small", "language", "small/torch-fp32",
-                   (Scenario("prefill-128", tokens=128), Scenario("decode-64", tokens=128, new=64)), 12, 7, 30),
+                   (Scenario("prefill-128", tokens=128), Scenario("decode-64", tokens=128, new=64)), 12, 20, 30),
     "mid": Model("mid", "language", "mid/torch-fp32",
-                 (Scenario("prefill-128", tokens=128), Scenario("one-token", tokens=1)), 30, 12, 6, 96),
+                 (Scenario("prefill-128", tokens=128), Scenario("one-token", tokens=1)), 30, 30, 6, 96),
 }  # fmt: skip
 """`embedded-volumes` (0.2 million weights), `embedded-lm` (0.96), a random Llama of 111 million: what matters first."""
 
