@@ -1,6 +1,6 @@
 """The matrix of formats on this machine: bytes, bits per weight, peak memory, speed and quality, with intervals.
 
-    python tests/bench/formats.py --out formats.jsonl --json   # every format whose extra is installed: about three hours
+    python tests/bench/formats.py --out formats.jsonl --json   # every format whose extra is installed: three hours
     python tests/bench/formats.py --files FOLDER --prepare     # writes the models' files beforehand; then with --files
     python tests/bench/formats.py --quick                      # three rows, few pairs: two minutes
     python tests/bench/formats.py --rows small/onnx-int8-dyn,unet/ov-int8
