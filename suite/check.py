@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -88,8 +89,7 @@ def check(submission: Submission, task_names: Collection[str], static: bool = Fa
         mine = files_of(submission, weights, loader.describe(weights))
         mismatches = contradictions(mine, described(parent))
         told = leaks(weights, submission.manifest.format, submission.manifest.inputs.ensemble)
-        counted = mine.report() if static else None
-        work = _macs(mine, counted) if counted else None
+        counted, work = _counted(mine) if static else (None, None)
     except InputError as error:
         return Checked(submission, (*problems, str(error)))
     return Checked(
@@ -97,7 +97,15 @@ def check(submission: Submission, task_names: Collection[str], static: bool = Fa
     )
 
 
-def _macs(mine: Files, counted: Report) -> Macs | str:
+def _counted(mine: Files) -> tuple[Report, Macs | str]:
+    """The stored tensors and the operations, at the same time: those are counted by a process that is waited for."""
+    with ThreadPoolExecutor(1) as beside:
+        counted = beside.submit(mine.report)
+        work = _macs(mine, counted.result)
+        return counted.result(), work
+
+
+def _macs(mine: Files, counted: Callable[[], Report]) -> Macs | str:
     try:
         return macs(mine.manifest, mine.weights, mine.found, counted, mine.base)
     except Undefined as why:
@@ -155,7 +163,7 @@ def _work(mine: Files, counted: Report) -> tuple[dict[str, list[float]], dict[st
     names = ("macs", "effective_macs")
     if mine.manifest.format not in RECORDED:
         return {}, dict.fromkeys(names, f"not counted of {mine.manifest.format} while scoring: hallmark check --static")
-    found = _macs(mine, counted)
+    found = _macs(mine, lambda: counted)
     if isinstance(found, str):
         return {}, dict.fromkeys(names, found)
     if found.uncounted:

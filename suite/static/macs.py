@@ -8,7 +8,7 @@ of two activations count whole. Removed channels are gone from the graph, so bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,14 +66,16 @@ def input_shape(manifest: Manifest, found: Description) -> tuple[int, ...]:
     return (1, *shape)
 
 
-def macs(manifest: Manifest, weights: Path, found: Description, report: Report, base: Path | None = None) -> Macs:
+def macs(
+    manifest: Manifest, weights: Path, found: Description, report: Callable[[], Report], base: Path | None = None
+) -> Macs:
     """Count a submission's forward pass at its stated input; torch and OpenVINO count in processes of their own.
 
     Args:
         manifest: of the submission.
         weights: file or folder.
         found: what the loader describes.
-        report: whose zeros are taken for the effective count.
+        report: gives the report whose zeros are taken for the effective count; asked last, it may still be at work.
         base: transformers folder that an adapter changes.
 
     Raises:
@@ -89,7 +91,7 @@ def macs(manifest: Manifest, weights: Path, found: Description, report: Report, 
         ]
     what = f"{shape[0]} x {shape[1]} tokens" if manifest.kind == "language" else "x".join(map(str, shape))
     return Macs(
-        sum(one.macs for one in products), _effective(products, density(report)), what, tuple(sorted(uncounted))
+        sum(one.macs for one in products), _effective(products, density(report())), what, tuple(sorted(uncounted))
     )
 
 
